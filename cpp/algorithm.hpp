@@ -1,0 +1,32 @@
+// algorithm.hpp: one rung's card, everything a test, a benchmark or a page needs to know of it.
+#pragma once
+#include "gemm.hpp"
+
+namespace fb {
+
+struct Algorithm {
+  const char* summary;              // one line, no full stop
+  const char* course;               // its name in the "Frugal AI" course, or "" if it has none
+  const char* (*unavailable)();     // nullptr: always runs; else returns nullptr or why it cannot run here
+  Blocks (*blocks)(const Gemm&);    // nullptr: no tiles worth reporting
+  void (*run)(const Gemm&);         // may throw std::bad_alloc, and then only before its first write to C
+};
+
+}  // namespace fb
+
+// The cards a kernel file may define: declared here, or `const` would keep them private to that file.
+#ifdef FB_VARIANT
+namespace fb::FB_VARIANT {
+#define INTERPRETED(name)
+#define PASSTHROUGH(name)
+#define SCALAR(name) extern const Algorithm name;
+#define VECTOR(name) extern const Algorithm name;
+#define TEAM(name) extern const Algorithm name;
+#include "algorithms.def"
+#undef INTERPRETED
+#undef PASSTHROUGH
+#undef SCALAR
+#undef VECTOR
+#undef TEAM
+}  // namespace fb::FB_VARIANT
+#endif

@@ -1,0 +1,73 @@
+// core.hpp: what libfrugalblas.so offers the Python module and the C++ tests.
+//
+// Every exported name starts with frugalblas_, so that the library can share a process with any other BLAS.
+#pragma once
+#include "algorithm.hpp"
+#include "cpu.hpp"
+
+#define FB_EXPORT __attribute__((visibility("default")))
+
+namespace fb {
+
+enum class Kind { interpreted, scalar, vector, team, passthrough };  // see algorithms.def
+
+// One line of algorithms.def. An entry's index is its place in the list, everywhere.
+struct Entry {
+  const char* name;
+  Kind kind;
+};
+
+// One build of the compiled rungs: an instruction-set level, or a flag set of the compiler study.
+struct Variant {
+  const char* name;                    // what `algo@name` calls it
+  const char* level;                   // instruction set it needs
+  const char* flags;                   // compiler options it was built with
+  bool study;                          // a flag set of the study: never chosen unless asked for
+  const Algorithm* const* algorithms;  // by entry index; nullptr where the variant has no such rung
+  double (*fma_burst)(index_t steps);  // see fma_burst.cpp
+};
+
+// What `algo="auto"` decided, and why.
+struct Choice {
+  int entry;
+  int threads;
+  const char* reason;
+};
+
+}  // namespace fb
+
+extern "C" {
+FB_EXPORT int frugalblas_entries(const fb::Entry** list);
+FB_EXPORT int frugalblas_variants(const fb::Variant** list);
+FB_EXPORT int frugalblas_find_entry(const char* name);                      // -1 if there is none
+FB_EXPORT const fb::Variant* frugalblas_find_variant(const char* name);     // nullptr if no build of it runs here
+FB_EXPORT bool frugalblas_variant_exists(const char* name);                 // whether or not it runs here
+// The variant of calls that name none: the best level this CPU supports, or FRUGALBLAS_ISA. nullptr, and *error says
+// why, if that variable names a level that does not exist or does not run here.
+FB_EXPORT const fb::Variant* frugalblas_default_variant(const char** error);
+// The rung `entry` in `variant`, or in the default variant if that is nullptr; nullptr if it was not built there.
+FB_EXPORT const fb::Algorithm* frugalblas_algorithm(int entry, const fb::Variant* variant);
+
+// 0, or 1 when out of memory; C is then as it was.
+FB_EXPORT int frugalblas_run(const fb::Algorithm* algorithm, const fb::Gemm* job);
+// C = beta * C: the whole answer where alpha or K is zero. Reads C only if beta is not zero.
+FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
+// The fastest rung for this job on at most job->threads threads. The rung depends on the shape alone.
+FB_EXPORT fb::Choice frugalblas_choose(const fb::Gemm* job);
+
+FB_EXPORT int frugalblas_get_num_threads();  // of the process: what was set, else OMP_NUM_THREADS, else usable CPUs
+FB_EXPORT void frugalblas_set_num_threads(int n);  // 1..frugalblas_max_threads(); 0 returns to the default
+FB_EXPORT int frugalblas_max_threads();            // most threads one call may ask for
+FB_EXPORT void frugalblas_free_workspace();        // returns the calling thread's kept scratch memory
+
+FB_EXPORT const fb::CacheSizes* frugalblas_cache_sizes();
+FB_EXPORT int frugalblas_usable_cpus();
+FB_EXPORT const char* frugalblas_cpu_model();
+FB_EXPORT bool frugalblas_cpu_supports(const char* level);
+
+// The OpenBLAS behind algo="openblas": its own description, or nullptr and *reason why there is none.
+FB_EXPORT const char* frugalblas_openblas_config(const char** path, const char** reason);
+// Sets its process-wide thread count and returns the one before; calls to OpenBLAS wait until it is released.
+FB_EXPORT int frugalblas_openblas_hold_threads(int n);
+FB_EXPORT void frugalblas_openblas_release_threads(int previous);
+}

@@ -1,0 +1,21 @@
+// cpu.hpp: what this CPU can do.
+#pragma once
+#include <cstddef>
+
+namespace fb {
+
+// Bytes of data cache: L1 and L2 of one core, L3 as one core sees it. Never zero: unknown levels get a small default.
+struct CacheSizes {
+  std::ptrdiff_t l1d, l2, l3;
+};
+const CacheSizes& cache_sizes();
+
+// CPUs this process may run on: its affinity mask, capped by its cgroup's quota. At least 1.
+int usable_cpus();
+
+const char* cpu_model();
+
+// True if every instruction of this level runs here: "v2", "v3", "v4" (x86-64) or "neon" (aarch64).
+bool cpu_supports(const char* level);
+
+}  // namespace fb

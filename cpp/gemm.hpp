@@ -1,0 +1,39 @@
+// gemm.hpp: the job, as a kernel sees it.
+//
+// Every build variant includes this header, so it holds plain aggregates and declarations only: a function
+// defined here would exist once per instruction set, and the linker would keep a single copy for all of them.
+#pragma once
+#include <cstdint>
+
+namespace fb {
+
+using index_t = std::int64_t;  // 64-bit everywhere: a stride times an index passes 2^31 long before memory runs out
+
+// Strides count elements, not bytes. Any value is legal: negative (reversed views), zero (broadcast views).
+struct ConstMatrix {
+  const float* data;
+  index_t row_stride, col_stride;
+};
+struct Matrix {
+  float* data;
+  index_t row_stride, col_stride;
+};
+
+// C = alpha * A·B + beta * C, with A (M,K), B (K,N), C (M,N).
+// Checked before any kernel sees it, so kernels may rely on every line below.
+struct Gemm {
+  index_t M, N, K;   // all >= 1: empty products are answered before the registry
+  ConstMatrix A, B;  // never overlap C
+  Matrix C;          // no two elements share an address
+  float alpha;       // != 0: a zero alpha is answered before the registry
+  float beta;        // == 0: C is uninitialised, write only
+  int threads;       // >= 1
+};
+
+// The tiles a rung cuts a job into; zero where it has no such level.
+// Register tile MR x NR; cache blocks MC rows of A, KC of the shared dimension, NC columns of B.
+struct Blocks {
+  index_t MR, NR, MC, KC, NC;
+};
+
+}  // namespace fb

@@ -1,0 +1,142 @@
+// module.cpp: the only file that knows pybind11: a table of contents of the extension.
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "core.hpp"
+#include "sgemm_call.hpp"
+
+namespace py = pybind11;
+
+static const char* kind_name(fb::Kind kind) {
+  switch (kind) {
+    case fb::Kind::interpreted: return "interpreted";
+    case fb::Kind::scalar: return "scalar";
+    case fb::Kind::vector: return "vector";
+    case fb::Kind::team: return "team";
+    case fb::Kind::passthrough: return "passthrough";
+  }
+  return "";
+}
+
+// One dict per line of algorithms.def. The card of a rung is the same in every variant, so the weakest one's is read.
+static py::list entries() {
+  const fb::Entry* list;
+  const int count = frugalblas_entries(&list);
+  const fb::Variant* variants;
+  const int variant_count = frugalblas_variants(&variants);
+  py::list result;
+  for (int e = 0; e < count; ++e) {
+    py::dict entry;
+    entry["name"] = list[e].name;
+    entry["kind"] = kind_name(list[e].kind);
+    py::list names;
+    for (int v = 0; v < variant_count; ++v)
+      if (variants[v].algorithms[e] && frugalblas_cpu_supports(variants[v].level) && !names.contains(variants[v].name))
+        names.append(variants[v].name);
+    entry["variants"] = names;
+    if (const fb::Algorithm* card = frugalblas_algorithm(e, nullptr)) {
+      entry["summary"] = card->summary;
+      entry["course"] = card->course;
+      const char* reason = card->unavailable ? card->unavailable() : nullptr;
+      entry["reason"] = reason ? py::object(py::str(reason)) : py::none();
+    }
+    result.append(entry);
+  }
+  return result;
+}
+
+static py::list variants() {
+  const fb::Variant* list;
+  const int count = frugalblas_variants(&list);
+  py::list result;
+  for (int v = 0; v < count; ++v) {
+    py::dict variant;
+    variant["name"] = list[v].name;
+    variant["level"] = list[v].level;
+    variant["flags"] = list[v].flags;
+    variant["study"] = list[v].study;
+    variant["runs_here"] = frugalblas_cpu_supports(list[v].level);
+    result.append(variant);
+  }
+  return result;
+}
+
+static py::dict cpu() {
+  const fb::CacheSizes* cache = frugalblas_cache_sizes();
+  py::dict bytes;
+  bytes["l1d"] = cache->l1d;
+  bytes["l2"] = cache->l2;
+  bytes["l3"] = cache->l3;
+  py::dict result;
+  result["model"] = frugalblas_cpu_model();
+  result["cpus"] = frugalblas_usable_cpus();
+  result["cache_bytes"] = bytes;
+  return result;
+}
+
+static double fma_burst(fb::index_t steps, const char* level) {
+  const fb::Variant* variant = frugalblas_find_variant(level);
+  if (!variant) throw py::value_error(std::string("level is '") + level + "', which does not run here");
+  py::gil_scoped_release release;
+  return variant->fma_burst(steps);
+}
+
+static py::dict openblas() {
+  const char *path, *reason;
+  const char* config = frugalblas_openblas_config(&path, &reason);
+  py::dict result;
+  if (config) {
+    result["path"] = path;
+    result["config"] = config;
+  } else {
+    result["reason"] = reason;
+  }
+  return result;
+}
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled half of frugalblas. Private: use the functions of the package.";
+  const char* error = nullptr;
+  const fb::Variant* standard = frugalblas_default_variant(&error);
+  if (!standard) {
+    const char* isa = std::getenv("FRUGALBLAS_ISA");
+    std::string names;
+    const fb::Variant* list;
+    const int count = frugalblas_variants(&list);
+    for (int v = 0; v < count; ++v)
+      if (!list[v].study && frugalblas_cpu_supports(list[v].level)) names += std::string(" ") + list[v].name;
+    throw py::import_error(std::string(error) + (isa && *isa ? " (it is '" + std::string(isa) + "')" : "") +
+                           "; levels that run here:" + (names.empty() ? " none" : names));
+  }
+  m.attr("default_variant") = standard->name;
+#ifdef __clang__
+  m.attr("compiler") = "Clang " __clang_version__;
+#else
+  m.attr("compiler") = "GCC " __VERSION__;
+#endif
+
+  for (const char* name : {"sgemm", "explain"}) {
+    py::object function = py::reinterpret_steal<py::object>(frugalblas_method(name));
+    if (!function) throw py::error_already_set();
+    m.attr(name) = function;
+  }
+  m.def("set_callbacks", [](const py::dict& interpreted, const py::object& refuse) {
+    frugalblas_set_callbacks(interpreted.ptr(), refuse.ptr());
+  });
+  m.def("threads_variable", [] { return py::reinterpret_steal<py::object>(frugalblas_threads_variable()); });
+
+  m.def("entries", entries);
+  m.def("variants", variants);
+  m.def("variant_exists", frugalblas_variant_exists);
+  m.def("cpu", cpu);
+  m.def("fma_burst", fma_burst, py::arg("steps"), py::arg("level") = standard->name);
+  m.def("openblas", openblas);
+  m.def("openblas_hold_threads", frugalblas_openblas_hold_threads, py::call_guard<py::gil_scoped_release>());
+  m.def("openblas_release_threads", frugalblas_openblas_release_threads, py::call_guard<py::gil_scoped_release>());
+
+  m.def("get_num_threads", frugalblas_get_num_threads);
+  m.def("set_num_threads", frugalblas_set_num_threads);
+  m.def("max_threads", frugalblas_max_threads);
+  m.def("free_workspace", frugalblas_free_workspace);
+}

@@ -1,0 +1,166 @@
+// registry.cpp: expands algorithms.def and the build's variants into the lists everybody else iterates.
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <omp.h>
+
+#include "core.hpp"
+
+// The tables of the variants, each in its own namespace (variant_table.cpp).
+#define VARIANT(space, name, level, study, flags)   \
+  namespace fb::space {                             \
+  extern const Algorithm* const algorithms[];       \
+  double fma_burst(index_t steps);                  \
+  }
+#include "variants.def"
+#undef VARIANT
+
+namespace fb::passthrough {
+#define INTERPRETED(name)
+#define SCALAR(name)
+#define VECTOR(name)
+#define TEAM(name)
+#define PASSTHROUGH(name) extern const Algorithm name;
+#include "algorithms.def"
+#undef PASSTHROUGH
+
+// Passthroughs are built once, so they have a table of their own instead of one per variant.
+#define PASSTHROUGH(name) &name,
+#undef INTERPRETED
+#undef SCALAR
+#undef VECTOR
+#undef TEAM
+#define INTERPRETED(name) nullptr,
+#define SCALAR(name) nullptr,
+#define VECTOR(name) nullptr,
+#define TEAM(name) nullptr,
+static constinit const Algorithm* const algorithms[] = {
+#include "algorithms.def"
+};
+#undef INTERPRETED
+#undef SCALAR
+#undef VECTOR
+#undef TEAM
+#undef PASSTHROUGH
+}  // namespace fb::passthrough
+
+namespace fb {
+
+static constexpr Entry entries[] = {
+#define INTERPRETED(name) {#name, Kind::interpreted},
+#define SCALAR(name) {#name, Kind::scalar},
+#define VECTOR(name) {#name, Kind::vector},
+#define TEAM(name) {#name, Kind::team},
+#define PASSTHROUGH(name) {#name, Kind::passthrough},
+#include "algorithms.def"
+};
+constexpr int entry_count = sizeof entries / sizeof entries[0];
+
+// Weakest level first; the flag sets of the study after the levels.
+static constinit const Variant variants[] = {
+#define VARIANT(space, name, level, study, flags) {name, level, flags, study, space::algorithms, space::fma_burst},
+#include "variants.def"
+};
+constexpr int variant_count = sizeof variants / sizeof variants[0];
+
+static const Variant* best_level() {
+  const Variant* best = nullptr;
+  for (const Variant& v : variants)
+    if (!v.study && cpu_supports(v.level)) best = &v;
+  return best;
+}
+
+struct Default {
+  const Variant* variant;
+  const char* error;
+};
+
+static Default choose_default() {
+  const char* wanted = std::getenv("FRUGALBLAS_ISA");
+  if (!wanted || !*wanted) {
+    const Variant* best = best_level();
+    return {best, best ? nullptr : "this CPU lacks the x86-64-v2 instructions (SSE4.2) that the oldest build needs"};
+  }
+  for (const Variant& v : variants)
+    if (!v.study && !std::strcmp(v.name, wanted)) {
+      if (cpu_supports(v.level)) return {&v, nullptr};
+      return {nullptr, "FRUGALBLAS_ISA names a level that this CPU does not support"};
+    }
+  return {nullptr, "FRUGALBLAS_ISA names no level of this build"};
+}
+
+}  // namespace fb
+
+using namespace fb;
+
+extern "C" {
+
+int frugalblas_entries(const Entry** list) {
+  *list = entries;
+  return entry_count;
+}
+
+int frugalblas_variants(const Variant** list) {
+  *list = variants;
+  return variant_count;
+}
+
+int frugalblas_find_entry(const char* name) {
+  for (int i = 0; i < entry_count; ++i)
+    if (!std::strcmp(entries[i].name, name)) return i;
+  return -1;
+}
+
+// A flag set with -march=native exists once per level under one name: the strongest that runs here is meant.
+const Variant* frugalblas_find_variant(const char* name) {
+  const Variant* found = nullptr;
+  for (const Variant& v : variants)
+    if (!std::strcmp(v.name, name) && cpu_supports(v.level)) found = &v;
+  return found;
+}
+
+bool frugalblas_variant_exists(const char* name) {
+  for (const Variant& v : variants)
+    if (!std::strcmp(v.name, name)) return true;
+  return false;
+}
+
+const Variant* frugalblas_default_variant(const char** error) {
+  static const Default chosen = choose_default();
+  if (error) *error = chosen.error;
+  return chosen.variant;
+}
+
+const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
+  if (entries[entry].kind == Kind::passthrough) return variant ? nullptr : passthrough::algorithms[entry];
+  if (!variant) variant = frugalblas_default_variant(nullptr);
+  return variant ? variant->algorithms[entry] : nullptr;
+}
+
+int frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
+  // With OMP_DYNAMIC set the runtime may open a smaller team than asked for; `threads` is a promise.
+  const int dynamic = job->threads > 1 && omp_get_dynamic();
+  if (dynamic) omp_set_dynamic(0);
+  int status = 0;
+  try {
+    algorithm->run(*job);
+  } catch (const std::bad_alloc&) {
+    status = 1;
+  }
+  if (dynamic) omp_set_dynamic(1);
+  return status;
+}
+
+void frugalblas_scale(Matrix C, index_t M, index_t N, float beta) {
+  for (index_t i = 0; i < M; ++i)
+    for (index_t j = 0; j < N; ++j) {
+      float* c = C.data + i * C.row_stride + j * C.col_stride;
+      *c = beta == 0 ? 0 : beta * *c;
+    }
+}
+
+const CacheSizes* frugalblas_cache_sizes() { return &cache_sizes(); }
+int frugalblas_usable_cpus() { return usable_cpus(); }
+const char* frugalblas_cpu_model() { return cpu_model(); }
+bool frugalblas_cpu_supports(const char* level) { return cpu_supports(level); }
+}

@@ -1,0 +1,36 @@
+// blocking.hpp: the cache blocks MC, KC, NC of `blocked` and `openmp`, and the product of two packed blocks.
+#pragma once
+#include "../cpu.hpp"
+#include "pack.hpp"
+
+namespace fb::FB_VARIANT {
+
+// Block sizes follow the shape and the caches, never the thread count: results do not depend on it.
+static inline Blocks cache_blocks(const Gemm& g) {
+  const CacheSizes& cache = cache_sizes();
+  constexpr index_t bytes = sizeof(float);
+  // A KC x NR panel of B is read MC/MR times and must stay in L1, beside the A panel and C tile streaming past: half of
+  // L1. K is then cut into equal parts, so that no call ends in a thin slice that pays a whole pass over C.
+  const index_t kc_max = cache.l1d / 2 / (NR * bytes);
+  const index_t KC = ceil_div(g.K, ceil_div(g.K, kc_max));
+  // The packed MC x KC block of A is read NC/NR times and must stay in L2, beside the panels of B: half of L2.
+  const index_t mc_max = cache.l2 / 2 / (kc_max * bytes) / MR * MR;
+  const index_t MC = round_up(ceil_div(g.M, ceil_div(g.M, mc_max)), MR);
+  // The packed KC x NC block of B is read M/MC times and must stay in L3, which other cores and tenants share: a
+  // quarter, and at most 8 MiB, past which a longer panel saves nothing measurable.
+  const index_t nc_max = min(cache.l3 / 4, 8 << 20) / (kc_max * bytes) / NR * NR;
+  const index_t NC = round_up(ceil_div(g.N, ceil_div(g.N, nc_max)), NR);
+  return {MR, NR, MC, KC, NC};
+}
+
+// C(mc,nr) += A(mc,kc)·B(kc,nr): one panel of packed B, resident in L1, against the whole packed block of A.
+static inline void multiply_panel(index_t mc, int nr, index_t kc, const float* a_block, const float* b_panel,
+                                  float alpha, float beta, const Matrix& C) {
+  for (index_t ir = 0; ir < mc; ir += MR) {
+    const int mr = static_cast<int>(min(MR, mc - ir));
+    const TileOperands operands = {a_block + ir * kc, 1, mr, b_panel, 0};
+    tile<Source::packed>(mr, nr, kc, operands, alpha, beta, {C.data + ir * C.row_stride, C.row_stride, C.col_stride});
+  }
+}
+
+}  // namespace fb::FB_VARIANT

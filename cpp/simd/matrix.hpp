@@ -1,0 +1,49 @@
+// matrix.hpp: views of a job: sub-matrices, transposes, the orientation a row-wise kernel wants.
+#pragma once
+#include "../gemm.hpp"
+
+namespace fb::FB_VARIANT {
+
+static inline ConstMatrix at(const ConstMatrix& m, index_t i, index_t j) {
+  return {m.data + i * m.row_stride + j * m.col_stride, m.row_stride, m.col_stride};
+}
+static inline Matrix at(const Matrix& m, index_t i, index_t j) {
+  return {m.data + i * m.row_stride + j * m.col_stride, m.row_stride, m.col_stride};
+}
+
+// Rows [first, first + count) of C, as a job of its own.
+static inline Gemm rows(const Gemm& g, index_t first, index_t count) {
+  Gemm strip = g;
+  strip.M = count;
+  strip.A = at(g.A, first, 0);
+  strip.C = at(g.C, first, 0);
+  return strip;
+}
+// Columns [first, first + count) of C, as a job of its own.
+static inline Gemm columns(const Gemm& g, index_t first, index_t count) {
+  Gemm strip = g;
+  strip.N = count;
+  strip.B = at(g.B, 0, first);
+  strip.C = at(g.C, 0, first);
+  return strip;
+}
+
+// The same job as transpose(C) = transpose(B)·transpose(A): only names change, nothing moves.
+static inline Gemm transpose(const Gemm& g) {
+  return {.M = g.N,
+          .N = g.M,
+          .K = g.K,
+          .A = {g.B.data, g.B.col_stride, g.B.row_stride},
+          .B = {g.A.data, g.A.col_stride, g.A.row_stride},
+          .C = {g.C.data, g.C.col_stride, g.C.row_stride},
+          .alpha = g.alpha,
+          .beta = g.beta,
+          .threads = g.threads};
+}
+
+// Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.
+static inline Gemm with_adjacent_columns(const Gemm& g) {
+  return g.C.col_stride != 1 && g.C.row_stride == 1 ? transpose(g) : g;
+}
+
+}  // namespace fb::FB_VARIANT

@@ -1,0 +1,58 @@
+// vec.hpp: one SIMD register of floats, by the compilers' vector extension.
+//
+// `vec` is as wide as the widest register the variant's instruction set has, so the same kernel source becomes SSE,
+// AVX, AVX-512 or NEON code. `acc += a * b` on vecs is one FMA per register where the instruction set has FMA.
+// Intrinsics appear only for masked access, which the vector extension cannot say.
+#pragma once
+#include "../gemm.hpp"
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+namespace fb::FB_VARIANT {
+
+#if defined(__AVX512F__)
+constexpr int VL = 16;  // lanes of float32 in one register
+#elif defined(__AVX__)
+constexpr int VL = 8;
+#else
+constexpr int VL = 4;  // SSE2 and NEON
+#endif
+
+typedef float vec __attribute__((vector_size(VL * sizeof(float))));
+// The same lanes at an address that need not be aligned, and may hold any float object.
+typedef float unaligned_vec __attribute__((vector_size(VL * sizeof(float)), aligned(alignof(float)), may_alias));
+
+static inline vec load(const float* p) { return *reinterpret_cast<const unaligned_vec*>(p); }
+static inline void store(float* p, vec v) { *reinterpret_cast<unaligned_vec*>(p) = v; }
+
+// The first n lanes, 0 < n < VL: never touches memory beyond them. Lanes from n on load as zero.
+#if defined(__AVX512F__)
+static inline vec load_partial(const float* p, int n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+static inline void store_partial(float* p, vec v, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+}
+#elif defined(__AVX2__)
+static inline __m256i lanes_below(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vec load_partial(const float* p, int n) { return _mm256_maskload_ps(p, lanes_below(n)); }
+static inline void store_partial(float* p, vec v, int n) { _mm256_maskstore_ps(p, lanes_below(n), v); }
+#else
+static inline vec load_partial(const float* p, int n) {
+  vec v = {};
+  for (int l = 0; l < n; ++l) v[l] = p[l];
+  return v;
+}
+static inline void store_partial(float* p, vec v, int n) {
+  for (int l = 0; l < n; ++l) p[l] = v[l];
+}
+#endif
+
+static inline index_t min(index_t a, index_t b) { return a < b ? a : b; }
+static inline index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+static inline index_t round_up(index_t a, index_t b) { return ceil_div(a, b) * b; }
+
+}  // namespace fb::FB_VARIANT

@@ -1,0 +1,53 @@
+// threads.cpp: how many threads a call may use, and what happens to them at a fork.
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <omp.h>
+#include <pthread.h>
+
+#include "core.hpp"
+
+namespace fb {
+
+static std::atomic<int> process_threads{0};  // 0: not set, use the default
+
+// OMP_NUM_THREADS may be a list, one number per nesting level: the first is ours. Anything else in it is ignored, as the
+// OpenMP runtime itself has already complained about it.
+static int default_threads() {
+  if (const char* text = std::getenv("OMP_NUM_THREADS")) {
+    char* end;
+    const long n = std::strtol(text, &end, 10);
+    if (end != text && n >= 1) return static_cast<int>(std::min<long>(n, frugalblas_max_threads()));
+  }
+  return std::min(usable_cpus(), frugalblas_max_threads());
+}
+
+// libgomp keeps its team waiting between parallel regions, and a forked child inherits the memory of that team but none
+// of its threads: its next region would wait for them for ever. Letting the team go before the fork costs one team
+// start in the parent afterwards.
+static void release_team() { omp_pause_resource_all(omp_pause_hard); }
+__attribute__((constructor)) static void watch_forks() { pthread_atfork(release_team, nullptr, nullptr); }
+
+}  // namespace fb
+
+using namespace fb;
+
+extern "C" {
+
+// The OpenMP runtime ends the process when it cannot start a thread, so there is a ceiling well below that; beyond 4
+// threads per CPU nothing is gained in any study. OMP_THREAD_LIMIT lowers it.
+int frugalblas_max_threads() {
+  static const int limit = std::min(std::max(64, 4 * usable_cpus()), omp_get_thread_limit());
+  return limit;
+}
+
+int frugalblas_get_num_threads() {
+  static const int standard = default_threads();
+  const int set = process_threads.load(std::memory_order_relaxed);
+  return set ? set : standard;
+}
+
+void frugalblas_set_num_threads(int n) {
+  process_threads.store(std::clamp(n, 0, frugalblas_max_threads()), std::memory_order_relaxed);
+}
+}

@@ -1,0 +1,27 @@
+// workspace.hpp: scratch memory for packed panels and copies.
+#pragma once
+#include <cstddef>
+
+#include "gemm.hpp"
+
+namespace fb {
+
+// Scratch memory for the life of one call: 64-byte aligned floats, contents undefined.
+//
+// Every thread keeps its last block for the next call, up to 32 MiB, because mapping and faulting fresh pages costs
+// more than packing into them; larger blocks are returned at once. Blocks of 2 MiB and more ask for huge pages.
+// Throws std::bad_alloc, also when the size overflows.
+class Workspace {
+ public:
+  explicit Workspace(index_t floats);
+  ~Workspace();
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  float* data() const;
+
+ private:
+  float* data_;
+  std::size_t bytes_;
+};
+
+}  // namespace fb

@@ -1,0 +1,31 @@
+"""Every way to multiply two float32 matrices, behind one function: what each costs in time and in joules.
+
+    import frugalblas
+    C = frugalblas.sgemm(A, B)                            # the fastest strategy for the shape
+    C = frugalblas.sgemm(A, B, algo="blocked", threads=1)  # one rung of the ladder
+    for rung in frugalblas.algorithms():
+        print(rung.name, rung.summary)
+"""
+
+from importlib.metadata import version as _version
+
+from ._core import explain, free_workspace, sgemm
+from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
+from .system import info
+from .threads import get_num_threads, num_threads, set_num_threads
+
+__version__ = _version("frugalblas")
+
+__all__ = [
+    "Algorithm",
+    "AlgorithmUnavailable",
+    "__version__",
+    "algorithms",
+    "explain",
+    "free_workspace",
+    "get_num_threads",
+    "info",
+    "num_threads",
+    "set_num_threads",
+    "sgemm",
+]

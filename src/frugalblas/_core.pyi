@@ -1,0 +1,54 @@
+"""Types of the compiled half. Hand-written; CI compares it with the extension."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+
+compiler: str
+default_variant: str
+
+def sgemm(
+    A: Matrix,
+    B: Matrix,
+    *,
+    out: Matrix | None = None,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    algo: str = "auto",
+    threads: int | None = None,
+    precision: str = "fp32",
+) -> Matrix: ...
+def explain(
+    A: Matrix,
+    B: Matrix,
+    *,
+    out: Matrix | None = None,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    algo: str = "auto",
+    threads: int | None = None,
+    precision: str = "fp32",
+) -> dict[str, Any]: ...
+def set_callbacks(arg0: dict[str, Callable[..., None]], arg1: Callable[[str], NoReturn], /) -> None: ...
+def threads_variable() -> ContextVar[int]: ...
+def entries() -> list[dict[str, Any]]: ...
+def variants() -> list[dict[str, Any]]: ...
+def variant_exists(arg0: str, /) -> bool: ...
+def cpu() -> dict[str, Any]: ...
+def fma_burst(steps: int, level: str = ...) -> float: ...
+def openblas() -> dict[str, str]: ...
+def openblas_hold_threads(arg0: int, /) -> int: ...
+def openblas_release_threads(arg0: int, /) -> None: ...
+def get_num_threads() -> int: ...
+def set_num_threads(arg0: int, /) -> None: ...
+def max_threads() -> int: ...
+def free_workspace() -> None: ...

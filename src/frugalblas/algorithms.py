@@ -1,0 +1,94 @@
+"""The algorithms of this build and machine, read from the compiled registry (cpp/algorithms.def)."""
+
+import difflib
+from dataclasses import dataclass
+from typing import NoReturn
+
+from . import _core, baselines
+
+
+class AlgorithmUnavailable(RuntimeError):
+    """The algorithm exists but cannot run here; the message gives the reason and the fix."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One rung of the ladder, as `algorithms` lists it."""
+
+    name: str
+    """What `algo=` calls it."""
+    summary: str
+    """The idea, in one line."""
+    course: str
+    """Its name in the "Frugal AI" course: "Python", "v1" to "v6", "OpenMP" or "reference"."""
+    kind: str
+    """"interpreted", "scalar", "vector", "team" (threads that cooperate) or "passthrough"."""
+    device: str
+    """Where it computes: "cpu"."""
+    precisions: tuple[str, ...]
+    """What `precision=` may be."""
+    variants: tuple[str, ...]
+    """Builds of it that run on this CPU, for `algo="name@variant"`; empty if there is only one."""
+    available: bool
+    """Whether it can run here."""
+    reason: str | None
+    """If not, why, and what to do about it."""
+
+    @property
+    def threaded(self) -> bool:
+        """Whether it can use more than one thread."""
+        return self.kind != "interpreted"
+
+
+def algorithms() -> list[Algorithm]:
+    """All algorithms of this build in the order of the course, the ones that cannot run here included."""
+    found = []
+    for entry in _core.entries():
+        card = baselines.card(entry["name"]) if entry["kind"] == "interpreted" else entry
+        reason = card["reason"]
+        found.append(
+            Algorithm(
+                name=entry["name"],
+                summary=card["summary"],
+                course=card["course"],
+                kind=entry["kind"],
+                device="cpu",
+                precisions=("fp32",),
+                variants=tuple(entry["variants"]),
+                available=reason is None,
+                reason=reason,
+            )
+        )
+    return found
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def refuse(algo: str) -> NoReturn:
+    """Raises the error for an `algo=` that the compiled registry did not accept."""
+    rungs = {rung.name: rung for rung in algorithms()}
+    name, at, variant = algo.partition("@")
+    if name not in rungs:
+        names = ["auto", *rungs]
+        raise ValueError(f"unknown algo {algo!r}.{_nearest(name, names)} The names are {', '.join(names)}.")
+    rung = rungs[name]
+    if at and not rung.variants:
+        raise ValueError(f"algo {algo!r}: {name!r} has no variants; call it without '@{variant}'.")
+    if at and not _core.variant_exists(variant):
+        hint = _nearest(variant, list(rung.variants))
+        raise ValueError(f"algo {algo!r}: unknown variant {variant!r}.{hint} Here {name!r} has {', '.join(rung.variants)}.")
+    if at and variant not in rung.variants:
+        needs = {v["name"]: v["level"] for v in _core.variants()}[variant]
+        if any(v["name"] == variant and v["runs_here"] for v in _core.variants()):
+            raise ValueError(f"algo {algo!r}: {name!r} is not built as {variant!r}. It has {', '.join(rung.variants)}.")
+        raise AlgorithmUnavailable(
+            f"{algo!r} needs a CPU with instruction set level {needs!r}, which this one lacks. "
+            f"Here {name!r} has {', '.join(rung.variants)}."
+        )
+    raise AlgorithmUnavailable(f"{name!r} cannot run here: {rung.reason}")
+
+
+_core.set_callbacks(baselines.functions(AlgorithmUnavailable), refuse)
