@@ -44,6 +44,9 @@ static void compute_tile(index_t kc, const TileOperands& op, float alpha, float 
   const index_t b_k = source == Source::packed ? nv * VL : op.b_k;
   const float* a = op.a;
   const float* b = op.b;
+  // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop.
+  for (int i = 0; i < mr; ++i)
+    for (int v = 0; v < nv; ++v) __builtin_prefetch(c + i * c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   for (index_t k = 0; k < kc; ++k, a += a_k, b += b_k) {
     vec b_row[nv];  // (1,nr)
