@@ -5,11 +5,13 @@
 namespace fb {
 
 struct Algorithm {
-  const char* summary;              // one line, no full stop
-  const char* course;               // its name in the "Frugal AI" course, or "" if it has none
-  const char* (*unavailable)();     // nullptr: always runs; else returns nullptr or why it cannot run here
-  Blocks (*blocks)(const Gemm&);    // nullptr: no tiles worth reporting
-  void (*run)(const Gemm&);         // may throw std::bad_alloc, and then only before its first write to C
+  const char* summary;            // one line, no full stop
+  const char* course;             // its name in the "Frugal AI" course, or "" if it has none
+  const char* (*unavailable)();   // nullptr: always runs; else returns nullptr or why it cannot run here
+  Blocks (*blocks)(const Gemm&);  // nullptr: no tiles worth reporting
+  // May throw std::bad_alloc, or std::length_error if a library cannot count that far; only before its first write to
+  // C.
+  void (*run)(const Gemm&);
 };
 
 }  // namespace fb

@@ -27,6 +27,8 @@ struct Variant {
   double (*fma_burst)(index_t steps);  // see fma_burst.cpp
 };
 
+enum class Status { done, out_of_memory, too_large };
+
 // What `algo="auto"` decided, and why.
 struct Choice {
   int entry;
@@ -39,17 +41,17 @@ struct Choice {
 extern "C" {
 FB_EXPORT int frugalblas_entries(const fb::Entry** list);
 FB_EXPORT int frugalblas_variants(const fb::Variant** list);
-FB_EXPORT int frugalblas_find_entry(const char* name);                      // -1 if there is none
-FB_EXPORT const fb::Variant* frugalblas_find_variant(const char* name);     // nullptr if no build of it runs here
-FB_EXPORT bool frugalblas_variant_exists(const char* name);                 // whether or not it runs here
+FB_EXPORT int frugalblas_find_entry(const char* name);                   // -1 if there is none
+FB_EXPORT const fb::Variant* frugalblas_find_variant(const char* name);  // nullptr if no build of it runs here
+FB_EXPORT bool frugalblas_variant_exists(const char* name);              // whether or not it runs here
 // The variant of calls that name none: the best level this CPU supports, or FRUGALBLAS_ISA. nullptr, and *error says
 // why, if that variable names a level that does not exist or does not run here.
 FB_EXPORT const fb::Variant* frugalblas_default_variant(const char** error);
 // The rung `entry` in `variant`, or in the default variant if that is nullptr; nullptr if it was not built there.
 FB_EXPORT const fb::Algorithm* frugalblas_algorithm(int entry, const fb::Variant* variant);
 
-// 0, or 1 when out of memory; C is then as it was.
-FB_EXPORT int frugalblas_run(const fb::Algorithm* algorithm, const fb::Gemm* job);
+// Anything but `done` leaves C as it was.
+FB_EXPORT fb::Status frugalblas_run(const fb::Algorithm* algorithm, const fb::Gemm* job);
 // C = beta * C: the whole answer where alpha or K is zero. Reads C only if beta is not zero.
 FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
 // The fastest rung for this job on at most job->threads threads. The rung depends on the shape alone.

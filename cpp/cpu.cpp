@@ -1,14 +1,14 @@
 // cpu.cpp: see cpu.hpp.
 #include "cpu.hpp"
 
+#include <sched.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sched.h>
 #include <string>
-#include <unistd.h>
 
 namespace fb {
 
@@ -103,7 +103,8 @@ int usable_cpus() {
 static std::string read_cpu_model() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
-    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2);
   const std::string board = first_line("/proc/device-tree/model");
   return board.empty() ? "unknown" : board;
 }

@@ -10,11 +10,16 @@ namespace py = pybind11;
 
 static const char* kind_name(fb::Kind kind) {
   switch (kind) {
-    case fb::Kind::interpreted: return "interpreted";
-    case fb::Kind::scalar: return "scalar";
-    case fb::Kind::vector: return "vector";
-    case fb::Kind::team: return "team";
-    case fb::Kind::passthrough: return "passthrough";
+    case fb::Kind::interpreted:
+      return "interpreted";
+    case fb::Kind::scalar:
+      return "scalar";
+    case fb::Kind::vector:
+      return "vector";
+    case fb::Kind::team:
+      return "team";
+    case fb::Kind::passthrough:
+      return "passthrough";
   }
   return "";
 }

@@ -1,16 +1,17 @@
 // registry.cpp: expands algorithms.def and the build's variants into the lists everybody else iterates.
+#include <omp.h>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <omp.h>
+#include <stdexcept>
 
 #include "core.hpp"
 
 // The tables of the variants, each in its own namespace (variant_table.cpp).
-#define VARIANT(space, name, level, study, flags)   \
-  namespace fb::space {                             \
-  extern const Algorithm* const algorithms[];       \
-  double fma_burst(index_t steps);                  \
+#define VARIANT(space, name, level, study, flags) \
+  namespace fb::space {                           \
+  extern const Algorithm* const algorithms[];     \
+  double fma_burst(index_t steps);                \
   }
 #include "variants.def"
 #undef VARIANT
@@ -137,15 +138,17 @@ const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
   return variant ? variant->algorithms[entry] : nullptr;
 }
 
-int frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
+Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
   // With OMP_DYNAMIC set the runtime may open a smaller team than asked for; `threads` is a promise.
   const int dynamic = job->threads > 1 && omp_get_dynamic();
   if (dynamic) omp_set_dynamic(0);
-  int status = 0;
+  Status status = Status::done;
   try {
     algorithm->run(*job);
   } catch (const std::bad_alloc&) {
-    status = 1;
+    status = Status::out_of_memory;
+  } catch (const std::length_error&) {
+    status = Status::too_large;
   }
   if (dynamic) omp_set_dynamic(1);
   return status;

@@ -1,7 +1,8 @@
 // sgemm_call.cpp: sgemm() itself: the checks that protect memory, the GIL, the call.
 //
-// METH_FASTCALL instead of a pybind11 signature, because a 4x4 product takes less time than pybind11's argument casters.
-// The order of the checks is a promise: the strategy first (does it exist, can it run here), then arrays, then numbers.
+// METH_FASTCALL instead of a pybind11 signature, because a 4x4 product takes less time than pybind11's argument
+// casters. The order of the checks is a promise: the strategy first (does it exist, can it run here), then arrays, then
+// numbers.
 #include "sgemm_call.hpp"
 
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -23,10 +24,10 @@ using fb::index_t;
 
 // ---- what Python told us at import ----
 
-PyObject* interpreted_rungs = nullptr;   // dict: name -> function
-PyObject* refuse_function = nullptr;     // raises the error for a strategy that cannot be used
-PyObject* threads_variable = nullptr;    // contextvar: int, or unset
-std::atomic<bool> context_used{false};   // no context ever set a thread count: skip the lookup
+PyObject* interpreted_rungs = nullptr;  // dict: name -> function
+PyObject* refuse_function = nullptr;    // raises the error for a strategy that cannot be used
+PyObject* threads_variable = nullptr;   // contextvar: int, or unset
+std::atomic<bool> context_used{false};  // no context ever set a thread count: skip the lookup
 
 // ---- references that let go of themselves ----
 
@@ -48,13 +49,13 @@ struct Reference {
 // ---- algo=: which strategy, in which build ----
 
 struct Strategy {
-  int entry;                      // -1: auto
-  const fb::Variant* variant;     // nullptr: the default one
-  const fb::Algorithm* algorithm; // nullptr: auto or interpreted
+  int entry;                       // -1: auto
+  const fb::Variant* variant;      // nullptr: the default one
+  const fb::Algorithm* algorithm;  // nullptr: auto or interpreted
 };
 
 // Strategies met so far, by the string that asked for them: a call costs one dictionary lookup, no parsing.
-PyObject* known_strategies = nullptr;    // dict: str -> index into `strategies`
+PyObject* known_strategies = nullptr;  // dict: str -> index into `strategies`
 std::vector<Strategy> strategies;
 
 bool refuse(PyObject* algo) {
@@ -122,29 +123,33 @@ bool check_matrix(PyObject* object, const char* name) {
   PyObject* dtype = reinterpret_cast<PyObject*>(PyArray_DESCR(array));
   if (is_masked(object)) {
     PyErr_Format(PyExc_TypeError,
-                 "%s is a masked array, and a product cannot honour its mask; pass %s.filled(value) instead", name, name);
+                 "%s is a masked array, and a product cannot honour its mask; pass %s.filled(value) instead", name,
+                 name);
     return false;
   }
   if (PyErr_Occurred()) return false;
   if (PyArray_TYPE(array) != NPY_FLOAT) {
-    PyErr_Format(PyExc_TypeError,
-                 PyArray_ISCOMPLEX(array) || PyArray_TYPE(array) == NPY_OBJECT
-                     ? "%s has dtype %S, expected float32; complex and object products are not offered: use numpy.matmul"
-                     : "%s has dtype %S, expected float32; convert it with %s.astype(numpy.float32)",
-                 name, dtype, name);
+    PyErr_Format(
+        PyExc_TypeError,
+        PyArray_ISCOMPLEX(array) || PyArray_TYPE(array) == NPY_OBJECT
+            ? "%s has dtype %S, expected float32; complex and object products are not offered: use numpy.matmul"
+            : "%s has dtype %S, expected float32; convert it with %s.astype(numpy.float32)",
+        name, dtype, name);
     return false;
   }
   if (!PyArray_ISNOTSWAPPED(array)) {
-    PyErr_Format(PyExc_TypeError, "%s has byte-swapped dtype %R, expected native float32; convert it with "
-                 "%s.astype(numpy.float32)", name, dtype, name);
+    PyErr_Format(PyExc_TypeError,
+                 "%s has byte-swapped dtype %R, expected native float32; convert it with "
+                 "%s.astype(numpy.float32)",
+                 name, dtype, name);
     return false;
   }
   if (PyArray_NDIM(array) != 2) {
     Reference shape(PyObject_GetAttrString(object, "shape"));
     if (shape.object)
       PyErr_Format(PyExc_ValueError,
-                   "%s has %d dimension%s, shape %S, expected 2; reshape it, for example %s[:, None] for a column", name,
-                   PyArray_NDIM(array), PyArray_NDIM(array) == 1 ? "" : "s", shape.object, name);
+                   "%s has %d dimension%s, shape %S, expected 2; reshape it, for example %s[:, None] for a column",
+                   name, PyArray_NDIM(array), PyArray_NDIM(array) == 1 ? "" : "s", shape.object, name);
     return false;
   }
   if (!PyArray_ISALIGNED(array)) {
@@ -180,8 +185,8 @@ Operand operand(PyObject* object, bool transposed) {
 // True if two elements of `out` share an address (a broadcast view, say).
 bool overlaps_itself(const fb::Matrix& C, index_t M, index_t N) {
   const index_t s = std::abs(C.row_stride), t = std::abs(C.col_stride);
-  if (M <= 1 && N <= 1) return false;
-  if (M <= 1 || N <= 1) return (M <= 1 ? t : s) == 0;
+  if (M == 0 || N == 0 || (M == 1 && N == 1)) return false;  // NumPy's strides of an empty array may be zero
+  if (M == 1 || N == 1) return (M == 1 ? t : s) == 0;
   if (s == 0 || t == 0) return true;
   const index_t common = std::gcd(s, t);  // rows i and columns j meet where i*s == j*t: at multiples of (t, s)/gcd
   return t / common <= M - 1 && s / common <= N - 1;
@@ -213,7 +218,8 @@ bool parse_scalar(PyObject* object, const char* name, float& value) {
   }
   value = static_cast<float>(number);
   if (std::isinf(value) && !std::isinf(number)) {
-    PyErr_Format(PyExc_ValueError, "%s is %R, which float32 cannot hold; its largest value is 3.4028235e38", name, object);
+    PyErr_Format(PyExc_ValueError, "%s is %R, which float32 cannot hold; its largest value is 3.4028235e38", name,
+                 object);
     return false;
   }
   return true;
@@ -247,8 +253,8 @@ bool parse_threads(PyObject* object, int& threads) {
   const Py_ssize_t n = boolean ? 0 : PyNumber_AsSsize_t(object, nullptr);
   if (n == -1 && PyErr_Occurred()) return false;
   if (n < 1 || n > frugalblas_max_threads()) {
-    PyErr_Format(PyExc_ValueError, "threads is %R, expected a whole number from 1 to %d, or None for the default", object,
-                 frugalblas_max_threads());
+    PyErr_Format(PyExc_ValueError, "threads is %R, expected a whole number from 1 to %d, or None for the default",
+                 object, frugalblas_max_threads());
     return false;
   }
   threads = static_cast<int>(n);
@@ -273,7 +279,8 @@ bool default_threads(int& threads) {
 // ---- the call ----
 
 enum Keyword { k_A, k_B, k_out, k_alpha, k_beta, k_trans_a, k_trans_b, k_algo, k_threads, k_precision, keyword_count };
-const char* const keyword_names[] = {"A", "B", "out", "alpha", "beta", "trans_a", "trans_b", "algo", "threads", "precision"};
+const char* const keyword_names[] = {"A",       "B",       "out",  "alpha",   "beta",
+                                     "trans_a", "trans_b", "algo", "threads", "precision"};
 PyObject* keywords[keyword_count];  // interned, so that a call's keywords compare by address
 
 // Puts each argument into its place; nullptr where it was not given.
@@ -293,9 +300,11 @@ bool sort_arguments(PyObject* const* args, Py_ssize_t positional, PyObject* name
     if (k == keyword_count)  // not interned: compare the text
       for (k = 0; k < keyword_count && PyUnicode_Compare(name, keywords[k]) != 0;) ++k;
     if (k == keyword_count) {
-      PyErr_Format(PyExc_TypeError,
-                   "unexpected keyword argument %R; the names are A, B, out, alpha, beta, trans_a, trans_b, algo, threads "
-                   "and precision", name);
+      PyErr_Format(
+          PyExc_TypeError,
+          "unexpected keyword argument %R; the names are A, B, out, alpha, beta, trans_a, trans_b, algo, threads "
+          "and precision",
+          name);
       return false;
     }
     if (sorted[k]) {
@@ -406,7 +415,8 @@ bool parse_call(PyObject* const* args, Py_ssize_t positional, PyObject* names, C
     return false;
   }
   if (g.N > 0 && g.M > NPY_MAX_INTP / static_cast<index_t>(sizeof(float)) / g.N) {
-    PyErr_Format(PyExc_ValueError, "the product would have shape (%zd, %zd), more bytes than can be addressed", g.M, g.N);
+    PyErr_Format(PyExc_ValueError, "the product would have shape (%zd, %zd), more bytes than can be addressed", g.M,
+                 g.N);
     return false;
   }
   return true;
@@ -426,7 +436,7 @@ constexpr index_t gil_release_work = 1 << 18;
 
 bool run_compiled(const Call& call) {
   const fb::Gemm& g = call.job;
-  int status;
+  fb::Status status;
   // M*N*K as floating point: it may exceed 64 bits.
   if (static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K) < gil_release_work &&
       g.threads == 1) {
@@ -436,8 +446,12 @@ bool run_compiled(const Call& call) {
     status = frugalblas_run(call.strategy.algorithm, &g);
     Py_END_ALLOW_THREADS;
   }
-  if (status) PyErr_SetString(PyExc_MemoryError, "not enough memory for this strategy's working copies; out is unchanged");
-  return status == 0;
+  if (status == fb::Status::out_of_memory)
+    PyErr_SetString(PyExc_MemoryError, "not enough memory for this strategy's working copies; out is unchanged");
+  if (status == fb::Status::too_large)
+    PyErr_SetString(PyExc_ValueError,
+                    "this OpenBLAS counts in 32 bits and a size or stride here exceeds that; use another strategy");
+  return status == fb::Status::done;
 }
 
 PyObject* transposed_view(PyObject* array, bool transposed) {
@@ -513,7 +527,8 @@ PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObj
   const fb::Blocks b = algorithm && algorithm->blocks && !empty ? algorithm->blocks(g) : fb::Blocks{};
   Reference blocks(PyDict_New());
   if (!blocks.object) return nullptr;
-  const std::pair<const char*, index_t> sizes[] = {{"MR", b.MR}, {"NR", b.NR}, {"MC", b.MC}, {"KC", b.KC}, {"NC", b.NC}};
+  const std::pair<const char*, index_t> sizes[] = {
+      {"MR", b.MR}, {"NR", b.NR}, {"MC", b.MC}, {"KC", b.KC}, {"NC", b.NC}};
   for (const auto& [name, size] : sizes) {
     if (!size) continue;
     Reference value(PyLong_FromSsize_t(size));
@@ -524,19 +539,20 @@ PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObj
                        was_auto ? call.reason : "asked for by name", "M", g.M, "N", g.N, "K", g.K);
 }
 
-#define SIGNATURE                                                                                             \
-  "(A, B, *, out=None, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, algo='auto', threads=None, precision='fp32')\n" \
+#define SIGNATURE                                                                                      \
+  "(A, B, *, out=None, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, algo='auto', threads=None, " \
+  "precision='fp32')\n"                                                                                \
   "--\n\n"
 
 PyMethodDef methods[] = {
     {"sgemm", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sgemm)), METH_FASTCALL | METH_KEYWORDS,
-     "sgemm" SIGNATURE
-     "alpha * A·B + beta * out, in float32.\n"
+     "sgemm" SIGNATURE "alpha * A·B + beta * out, in float32.\n"
      "\n"
      "Parameters\n"
      "----------\n"
      "A, B : ndarray of float32, shapes (M, K) and (K, N)\n"
-     "    Any strides: C or F order, sliced, reversed, broadcast. With trans_a (trans_b) the shape is (K, M) ((N, K)).\n"
+     "    Any strides: C or F order, sliced, reversed, broadcast. With trans_a (trans_b) the shape is (K, M) ((N, "
+     "K)).\n"
      "out : ndarray of float32, shape (M, N), optional\n"
      "    Overwritten and returned. Any strides; may overlap A or B (a temporary result is then made). Never read if\n"
      "    beta is 0. Default: a new C-ordered array.\n"
@@ -547,7 +563,8 @@ PyMethodDef methods[] = {
      "algo : str\n"
      "    'auto', a name from `algorithms()`, or 'name@variant' for one build of it, such as 'blocked@v3'.\n"
      "threads : int, optional\n"
-     "    Exactly as many threads for a named strategy, at most as many for 'auto'. Default: the setting of the context\n"
+     "    Exactly as many threads for a named strategy, at most as many for 'auto'. Default: the setting of the "
+     "context\n"
      "    (`num_threads`), of the process (`set_num_threads`), OMP_NUM_THREADS, or the CPUs this process may use.\n"
      "    The result has the same bits for any number (except through passthroughs).\n"
      "precision : {'fp32'}\n"
@@ -573,11 +590,12 @@ PyMethodDef methods[] = {
      "Each element is within gamma_K * sum_k |A_ik||B_kj| of the exact product, gamma_n = n*u/(1 - n*u), u = 2**-24\n"
      "(N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002, section 3.5)."},
     {"explain", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(explain)), METH_FASTCALL | METH_KEYWORDS,
-     "explain" SIGNATURE
-     "What `sgemm` with the same arguments would do, without doing it.\n"
+     "explain" SIGNATURE "What `sgemm` with the same arguments would do, without doing it.\n"
      "\n"
-     "Takes and refuses exactly the arguments of `sgemm`. Returns a dict: 'algo', 'variant' (None if the strategy has no\n"
-     "builds), 'threads', 'blocks' (register tile MR, NR and cache blocks MC, KC, NC, where the strategy has them), the\n"
+     "Takes and refuses exactly the arguments of `sgemm`. Returns a dict: 'algo', 'variant' (None if the strategy has "
+     "no\n"
+     "builds), 'threads', 'blocks' (register tile MR, NR and cache blocks MC, KC, NC, where the strategy has them), "
+     "the\n"
      "'reason' for the choice, and the sizes 'M', 'N', 'K'."},
 };
 

@@ -5,6 +5,6 @@
 // The functions sgemm and explain, and what they call back in Python (set by algorithms.py):
 //   interpreted: dict name -> function(A, B, C, alpha, beta)
 //   refuse: function(algo), raises the error that says why a strategy cannot be used
-PyObject* frugalblas_method(const char* name);                          // new reference
+PyObject* frugalblas_method(const char* name);                           // new reference
 void frugalblas_set_callbacks(PyObject* interpreted, PyObject* refuse);  // keeps references
-PyObject* frugalblas_threads_variable();                                // the contextvar; new reference
+PyObject* frugalblas_threads_variable();                                 // the contextvar; new reference

@@ -1,9 +1,9 @@
 // threads.cpp: how many threads a call may use, and what happens to them at a fork.
+#include <omp.h>
+#include <pthread.h>
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <omp.h>
-#include <pthread.h>
 
 #include "core.hpp"
 
@@ -11,8 +11,8 @@ namespace fb {
 
 static std::atomic<int> process_threads{0};  // 0: not set, use the default
 
-// OMP_NUM_THREADS may be a list, one number per nesting level: the first is ours. Anything else in it is ignored, as the
-// OpenMP runtime itself has already complained about it.
+// OMP_NUM_THREADS may be a list, one number per nesting level: the first is ours. Anything else in it is ignored, as
+// the OpenMP runtime itself has already complained about it.
 static int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     char* end;

@@ -1,10 +1,10 @@
 // workspace.cpp: see workspace.hpp.
 #include "workspace.hpp"
 
+#include <sys/mman.h>
 #include <cstdlib>
 #include <limits>
 #include <new>
-#include <sys/mman.h>
 
 #include "core.hpp"
 

@@ -1,10 +1,11 @@
 // openmp — `blocked` on a team of threads that cooperate: the fast parallel sgemm.
 //
-// The course's OpenMP part. The team packs each KC x NC block of B together and then shares it, where `blocked` packs it
-// once per thread: one copy in the shared L3 instead of one per core. Each thread packs the blocks of A it multiplies for
-// itself, into its own L2. Work is handed out as (block of A) x (group of columns), so that there is enough of it for
-// everybody also when C is flat; numbering runs along a block of A, so that a thread rarely packs one twice.
-// Threads take whole tiles and K is never split between them: the result has the same bits for any number of threads.
+// The course's OpenMP part. The team packs each KC x NC block of B together and then shares it, where `blocked` packs
+// it once per thread: one copy in the shared L3 instead of one per core. Each thread packs the blocks of A it
+// multiplies for itself, into its own L2. Work is handed out as (block of A) x (group of columns), so that there is
+// enough of it for everybody also when C is flat; numbering runs along a block of A, so that a thread rarely packs one
+// twice. Threads take whole tiles and K is never split between them: the result has the same bits for any number of
+// threads.
 #include <omp.h>
 
 #include "../algorithm.hpp"
@@ -39,7 +40,7 @@ static void run(const Gemm& job) {
 #pragma omp for schedule(static)  // its closing barrier: nobody reads the panels before all are packed
         for (index_t p = 0; p < panels; ++p) pack_b_panel(nc, kc, at(g.B, pc, jc), p * NR, b_block);
 
-        index_t packed = -1;  // which block of A this thread holds
+        index_t packed = -1;       // which block of A this thread holds
 #pragma omp for schedule(dynamic)  // and nobody repacks them before all are read
         for (index_t piece = 0; piece < a_blocks * groups; ++piece) {
           const index_t ic = piece / groups * block.MC, mc = min(block.MC, g.M - ic);

@@ -1,7 +1,7 @@
 // transposed — a transposed copy of B, so that the inner loop reads straight through memory.
 //
-// Course v3. K·N elements are copied once so that 2·M·N·K operations can read A and B with stride 1. Now the compiler can
-// vectorise the inner loop, if it may reorder the sum: float addition is not associative, and only a flag such as
+// Course v3. K·N elements are copied once so that 2·M·N·K operations can read A and B with stride 1. Now the compiler
+// can vectorise the inner loop, if it may reorder the sum: float addition is not associative, and only a flag such as
 // -fassociative-math permits it (compare `transposed@O3` with `transposed@O3_fastmath`).
 // Still wasted: every FMA needs two loads, and the whole copy of B streams through the cache for each row of A.
 // `vector` says by hand what is left to the compiler here; `microkernel` reuses what it has loaded.
@@ -20,8 +20,8 @@ static float dot(index_t K, const float* a, const float* b) {
 static void run(const Gemm& g) {
   const bool copy_a = g.A.col_stride != 1;  // a row of A that is not contiguous is copied too
   const Workspace workspace(g.N * g.K + (copy_a ? g.M * g.K : 0));
-  float* const bt = workspace.data();   // (N,K)
-  float* const at_ = bt + g.N * g.K;    // (M,K) if copied
+  float* const bt = workspace.data();  // (N,K)
+  float* const at_ = bt + g.N * g.K;   // (M,K) if copied
 
 #pragma omp parallel num_threads(g.threads)
   {

@@ -1,10 +1,10 @@
 // vector — the dot products of `transposed`, written with SIMD registers.
 //
-// Course v4. `vec` holds VL floats and `sum += a * b` is one FMA on all of them, so nothing depends on what the compiler
-// dares to reorder: this rung is as fast at -O1 as at -O3. An FMA takes 4 cycles and two can start in every cycle, so one
-// running sum would leave seven of eight slots empty; SUMS independent ones fill them.
-// Still wasted: two loads per FMA, where a core can start as many FMAs as loads, and B streams from far for every row.
-// `microkernel` removes both by computing a tile of C instead of one element.
+// Course v4. `vec` holds VL floats and `sum += a * b` is one FMA on all of them, so nothing depends on what the
+// compiler dares to reorder. An FMA takes 4 cycles and two can start in every cycle, so one running sum would leave
+// seven of eight slots empty; SUMS independent ones fill as many as the loads allow. Still wasted: two loads per FMA,
+// where a core can start as many FMAs as loads, and B streams from far for every row. `microkernel` removes both by
+// computing a tile of C instead of one element.
 #include "../algorithm.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
@@ -12,7 +12,7 @@
 
 namespace fb::FB_VARIANT {
 
-constexpr int SUMS = 4;  // 8 would cover latency 4 x 2 units; beyond 4 the two loads per FMA are the limit
+constexpr int SUMS = 4;  // latency 4 x 1 FMA per cycle: with two loads each, no more than one can start
 
 static float dot(index_t registers, const float* a, const float* b) {
   vec sum[SUMS] = {};
@@ -36,8 +36,8 @@ static void copy_padded(index_t K, index_t K_padded, const float* src, index_t s
 static void run(const Gemm& g) {
   const index_t K = round_up(g.K, VL);
   const Workspace workspace((g.N + g.M) * K);
-  float* const columns_of_b = workspace.data();        // (N,K)
-  float* const rows_of_a = columns_of_b + g.N * K;     // (M,K)
+  float* const columns_of_b = workspace.data();     // (N,K)
+  float* const rows_of_a = columns_of_b + g.N * K;  // (M,K)
 
 #pragma omp parallel num_threads(g.threads)
   {

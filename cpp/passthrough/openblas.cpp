@@ -5,12 +5,13 @@
 // process, else the system's libopenblas.so.0.
 // Its thread count is process-wide, so calls are serialised and put back what they found. Strides that BLAS cannot
 // express (neither dimension contiguous, or negative) are copied.
-#include <cstdlib>
-#include <cstring>
 #include <dlfcn.h>
 #include <link.h>
-#include <mutex>
 #include <pthread.h>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ enum CblasTranspose { no_trans = 111, trans = 112 };
 
 // cblas_sgemm, with 32-bit or 64-bit integers.
 template <class Int>
-using CblasSgemm = void (*)(int, int, int, Int, Int, Int, float, const float*, Int, const float*, Int, float, float*, Int);
+using CblasSgemm = void (*)(int, int, int, Int, Int, Int, float, const float*, Int, const float*, Int, float, float*,
+                            Int);
 
 struct Library {
   CblasSgemm<std::int32_t> sgemm32 = nullptr;
@@ -39,8 +41,8 @@ static std::string find_path(void* handle, const char* fallback) {
   return dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map && *map->l_name ? map->l_name : fallback;
 }
 
-// Fills `library` if the file behind `handle` is an OpenBLAS. Builds differ in how they decorate their names: NumPy's and
-// SciPy's wheels prefix them, and 64-bit integers show as one of two suffixes.
+// Fills `library` if the file behind `handle` is an OpenBLAS. Builds differ in how they decorate their names: NumPy's
+// and SciPy's wheels prefix them, and 64-bit integers show as one of two suffixes.
 static bool bind(void* handle, const char* path, Library& library) {
   for (const std::string prefix : {"scipy_", ""})
     for (const std::string suffix : {"64_", "_64", ""}) {
@@ -90,7 +92,8 @@ static Library find() {
   for (const std::string& path : loaded_candidates())
     if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD); handle && bind(handle, path.c_str(), library))
       return library;
-  if (void* handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL); handle && bind(handle, "libopenblas.so.0", library))
+  if (void* handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+      handle && bind(handle, "libopenblas.so.0", library))
     return library;
   library.reason =
       "no OpenBLAS in this process (this NumPy was built with another BLAS), and no libopenblas.so.0 on the system; "
@@ -122,40 +125,49 @@ static bool expressible(index_t rows, index_t columns, index_t row_stride, index
   return (columns == 1 || col_stride == 1) && (rows == 1 || row_stride >= columns);
 }
 
-static index_t leading_dimension(index_t rows, index_t columns, index_t stride) {
-  return rows == 1 ? columns : stride;
+static index_t leading_dimension(index_t rows, index_t columns, index_t stride) { return rows == 1 ? columns : stride; }
+
+static bool needs_copy(const ConstMatrix& m, index_t rows, index_t columns) {
+  return !expressible(rows, columns, m.row_stride, m.col_stride) &&
+         !expressible(columns, rows, m.col_stride, m.row_stride);
 }
 
-// Uses `copy`, (rows,columns), if BLAS cannot read the operand where it is.
+// Copies into `copy`, (rows,columns), if BLAS cannot read the operand where it is.
 static Operand operand(const ConstMatrix& m, index_t rows, index_t columns, float* copy) {
+  if (needs_copy(m, rows, columns)) {
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < columns; ++j) copy[i * columns + j] = m.data[i * m.row_stride + j * m.col_stride];
+    return {copy, no_trans, columns};
+  }
   if (expressible(rows, columns, m.row_stride, m.col_stride))
     return {m.data, no_trans, leading_dimension(rows, columns, m.row_stride)};
-  if (expressible(columns, rows, m.col_stride, m.row_stride))
-    return {m.data, trans, leading_dimension(columns, rows, m.col_stride)};
-  for (index_t i = 0; i < rows; ++i)
-    for (index_t j = 0; j < columns; ++j) copy[i * columns + j] = m.data[i * m.row_stride + j * m.col_stride];
-  return {copy, no_trans, columns};
+  return {m.data, trans, leading_dimension(columns, rows, m.col_stride)};
 }
 
 static void call(const Library& blas, const Gemm& g, const Operand& A, const Operand& B, float beta, float* c,
                  index_t ldc) {
-  if (blas.sgemm64) {
-    blas.sgemm64(row_major, A.transpose, B.transpose, g.M, g.N, g.K, g.alpha, A.data, A.leading, B.data, B.leading, beta,
-                 c, ldc);
-  } else {
-    const auto i32 = [](index_t n) { return static_cast<std::int32_t>(n); };
-    blas.sgemm32(row_major, A.transpose, B.transpose, i32(g.M), i32(g.N), i32(g.K), g.alpha, A.data, i32(A.leading),
-                 B.data, i32(B.leading), beta, c, i32(ldc));
-  }
+  if (blas.sgemm64)
+    return blas.sgemm64(row_major, A.transpose, B.transpose, g.M, g.N, g.K, g.alpha, A.data, A.leading, B.data,
+                        B.leading, beta, c, ldc);
+  const auto i32 = [](index_t n) { return static_cast<std::int32_t>(n); };
+  blas.sgemm32(row_major, A.transpose, B.transpose, i32(g.M), i32(g.N), i32(g.K), g.alpha, A.data, i32(A.leading),
+               B.data, i32(B.leading), beta, c, i32(ldc));
 }
 
 static void run(const Gemm& g) {
   const bool direct = expressible(g.M, g.N, g.C.row_stride, g.C.col_stride);
-  const Workspace workspace(g.M * g.K + g.K * g.N + (direct ? 0 : g.M * g.N));
-  const Operand A = operand(g.A, g.M, g.K, workspace.data());
-  const Operand B = operand(g.B, g.K, g.N, workspace.data() + g.M * g.K);
-  float* const c = direct ? g.C.data : workspace.data() + g.M * g.K + g.K * g.N;
+  const index_t a_floats = needs_copy(g.A, g.M, g.K) ? g.M * g.K : 0;
+  const index_t b_floats = needs_copy(g.B, g.K, g.N) ? g.K * g.N : 0;
   const index_t ldc = direct ? leading_dimension(g.M, g.N, g.C.row_stride) : g.N;
+  if (!library().sgemm64)
+    for (const index_t n : {g.M, g.N, g.K, std::abs(g.A.row_stride), std::abs(g.A.col_stride), std::abs(g.B.row_stride),
+                            std::abs(g.B.col_stride), ldc})
+      if (n > INT32_MAX) throw std::length_error("32-bit OpenBLAS");
+
+  const Workspace workspace(a_floats + b_floats + (direct ? 0 : g.M * g.N));
+  const Operand A = operand(g.A, g.M, g.K, workspace.data());
+  const Operand B = operand(g.B, g.K, g.N, workspace.data() + a_floats);
+  float* const c = direct ? g.C.data : workspace.data() + a_floats + b_floats;
 
   const int previous = frugalblas_openblas_hold_threads(g.threads);
   call(library(), g, A, B, direct ? g.beta : 0, c, ldc);

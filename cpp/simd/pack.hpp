@@ -45,7 +45,8 @@ static inline void pack_a_panel(index_t mc, index_t kc, const ConstMatrix& A, in
     pack_edge(mr, mr, kc, src, A.row_stride, A.col_stride, dst);
 }
 
-// Panel starting at column `jr` of a block with nc columns: dst (kc,NR), or (kc,nr rounded up to registers) at the edge.
+// Panel starting at column `jr` of a block with nc columns: dst (kc,NR), or (kc,nr rounded up to registers) at the
+// edge.
 static inline void pack_b_panel(index_t nc, index_t kc, const ConstMatrix& B, index_t jr, float* block) {
   const int nr = static_cast<int>(min(NR, nc - jr));
   const float* src = B.data + jr * B.col_stride;

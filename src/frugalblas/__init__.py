@@ -1,10 +1,7 @@
 """Every way to multiply two float32 matrices, behind one function: what each costs in time and in joules.
 
-    import frugalblas
-    C = frugalblas.sgemm(A, B)                            # the fastest strategy for the shape
-    C = frugalblas.sgemm(A, B, algo="blocked", threads=1)  # one rung of the ladder
-    for rung in frugalblas.algorithms():
-        print(rung.name, rung.summary)
+`sgemm(A, B)` takes the fastest strategy for the shape, `sgemm(A, B, algo="blocked", threads=1)` one rung of the ladder;
+`algorithms()` lists the rungs, `explain(A, B)` says what a call would do, `info()` what was found on this machine.
 """
 
 from importlib.metadata import version as _version

@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float32]
+_Matrix = npt.NDArray[np.float32]
 
 compiler: str
 default_variant: str
 
 def sgemm(
-    A: Matrix,
-    B: Matrix,
+    A: _Matrix,
+    B: _Matrix,
     *,
-    out: Matrix | None = None,
+    out: _Matrix | None = None,
     alpha: float = 1.0,
     beta: float = 0.0,
     trans_a: bool = False,
@@ -24,12 +24,12 @@ def sgemm(
     algo: str = "auto",
     threads: int | None = None,
     precision: str = "fp32",
-) -> Matrix: ...
+) -> _Matrix: ...
 def explain(
-    A: Matrix,
-    B: Matrix,
+    A: _Matrix,
+    B: _Matrix,
     *,
-    out: Matrix | None = None,
+    out: _Matrix | None = None,
     alpha: float = 1.0,
     beta: float = 0.0,
     trans_a: bool = False,

@@ -79,7 +79,9 @@ def refuse(algo: str) -> NoReturn:
         raise ValueError(f"algo {algo!r}: {name!r} has no variants; call it without '@{variant}'.")
     if at and not _core.variant_exists(variant):
         hint = _nearest(variant, list(rung.variants))
-        raise ValueError(f"algo {algo!r}: unknown variant {variant!r}.{hint} Here {name!r} has {', '.join(rung.variants)}.")
+        raise ValueError(
+            f"algo {algo!r}: unknown variant {variant!r}.{hint} Here {name!r} has {', '.join(rung.variants)}."
+        )
     if at and variant not in rung.variants:
         needs = {v["name"]: v["level"] for v in _core.variants()}[variant]
         if any(v["name"] == variant and v["runs_here"] for v in _core.variants()):

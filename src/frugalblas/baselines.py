@@ -103,31 +103,50 @@ def _run(loop: Callable[..., None], A: Matrix, B: Matrix, C: Matrix, alpha: floa
 
 @_rung()
 def python(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
-    """Three interpreted loops: every multiply-add goes through the Python interpreter."""
+    """Three interpreted loops: every multiply-add goes through the Python interpreter.
+
+    Where the course starts. A multiply-add takes the processor less than a nanosecond; finding the two elements, making
+    Python objects of them, looking up what `*` and `+` mean for those and storing the result takes hundreds. Nearly all
+    the joules go into the interpreter. `numpy_rowsum` hands it whole rows, `numba` removes it.
+    """
     _run(_triple_loop, A, B, C, alpha, beta)
 
 
 @_rung()
 def numpy_rowsum(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
-    """Two interpreted loops around NumPy's product and sum of a row and a column."""
+    """Two interpreted loops around NumPy's product and sum of a row and a column.
+
+    The inner loop runs in compiled code, so the interpreter is asked M*N times instead of M*N*K. Still wasted: each of
+    those calls allocates an array for the products, and walks down a column of B.
+    """
     _run(_row_sums, A, B, C, alpha, beta)
 
 
 @_rung(_numba_missing)
 def numba(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
-    """The three loops of `python`, compiled just in time by Numba."""
+    """The three loops of `python`, compiled just in time by Numba.
+
+    The same source becomes machine code on its first call, much like `naive`. From here on the order of memory accesses
+    decides, not the language.
+    """
     _run(_compiled(_triple_loop), A, B, C, alpha, beta)
 
 
 @_rung(_numba_missing)
 def numba_rowsum(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
-    """The loops of `numpy_rowsum`, compiled just in time by Numba."""
+    """The loops of `numpy_rowsum`, compiled just in time by Numba.
+
+    What helped the interpreter need not help a compiler: the temporary array of products is still made M*N times.
+    """
     _run(_compiled(_row_sums), A, B, C, alpha, beta)
 
 
 @_rung()
 def numpy(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
-    """np.matmul itself, on one thread: what `A @ B` does."""
+    """np.matmul itself, on one thread: what `A @ B` does.
+
+    NumPy passes the product on to the BLAS it was built with, usually OpenBLAS (see `openblas`).
+    """
     # Interpreted rungs promise one thread; NumPy's OpenBLAS takes as many as its process-wide setting says.
     held = "path" in _core.openblas()
     previous = _core.openblas_hold_threads(1) if held else 0

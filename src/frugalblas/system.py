@@ -14,10 +14,10 @@ from .threads import get_num_threads
 def info() -> dict[str, Any]:
     """CPU, caches, instruction sets, thread default, build and OpenBLAS, as a dict that JSON can hold.
 
-    Keys: "version"; "cpu" with "model", "level" (best instruction set level it supports), "levels" (all of them), "cpus"
-    (usable by this process) and "cache_bytes"; "variant", the build that calls use by default; "threads", the current
-    default; "build" with "compiler" and the flags of each variant; "openblas" with its "path" and "config", or the
-    "reason" why there is none; "python", "numpy" and "platform".
+    Keys: "version"; "cpu" with "model", "level" (best instruction set level it supports), "levels" (all of them),
+    "cpus" (usable by this process) and "cache_bytes"; "variant", the build that calls use by default; "threads", the
+    current default; "build" with "compiler" and the flags of each variant; "openblas" with its "path" and "config",
+    or the "reason" why there is none; "python", "numpy" and "platform".
     """
     variants = _core.variants()
     levels = [v["name"] for v in variants if v["runs_here"] and not v["study"]]
