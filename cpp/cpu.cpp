@@ -117,10 +117,21 @@ const char* cpu_model() {
 bool cpu_supports(const char* level) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!std::strcmp(level, "v2")) return __builtin_cpu_supports("x86-64-v2");
-  if (!std::strcmp(level, "v3")) return __builtin_cpu_supports("x86-64-v3");
-  if (!std::strcmp(level, "v4")) return __builtin_cpu_supports("x86-64-v4");
-  return false;
+#if defined(__clang__)
+  // Clang 16 knows features, not levels. Those of a level that it cannot ask for (such as F16C, LZCNT and MOVBE of v3)
+  // came with the others in every CPU made.
+  const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+#else
+  const bool v2 = __builtin_cpu_supports("x86-64-v2");
+  const bool v3 = __builtin_cpu_supports("x86-64-v3");
+  const bool v4 = __builtin_cpu_supports("x86-64-v4");
+#endif
+  return (v2 && !std::strcmp(level, "v2")) || (v3 && !std::strcmp(level, "v3")) || (v4 && !std::strcmp(level, "v4"));
 #elif defined(__aarch64__)
   return !std::strcmp(level, "neon");  // part of the base architecture
 #endif

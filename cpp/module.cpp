@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core.hpp"
+#include "perf_energy.hpp"
 #include "sgemm_call.hpp"
 
 namespace py = pybind11;
@@ -144,4 +145,5 @@ PYBIND11_MODULE(_core, m) {
   m.def("set_num_threads", frugalblas_set_num_threads);
   m.def("max_threads", frugalblas_max_threads);
   m.def("free_workspace", frugalblas_free_workspace);
+  m.def("perf_event_open", frugalblas_perf_event_open);
 }

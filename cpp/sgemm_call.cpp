@@ -89,9 +89,10 @@ bool find_strategy(PyObject* algo, Strategy& s) {
     s = strategies[PyLong_AsSize_t(index)];
   } else {
     if (PyErr_Occurred()) return false;
-    const char* text = PyUnicode_AsUTF8(algo);
+    Py_ssize_t length;
+    const char* text = PyUnicode_AsUTF8AndSize(algo, &length);
     if (!text) return false;
-    if (!parse_strategy(text, s)) return refuse(algo);
+    if (std::strlen(text) != static_cast<std::size_t>(length) || !parse_strategy(text, s)) return refuse(algo);
     Reference new_index(PyLong_FromSize_t(strategies.size()));
     if (!new_index.object || PyDict_SetItem(known_strategies, algo, new_index.object) < 0) return false;
     strategies.push_back(s);
@@ -437,9 +438,13 @@ constexpr index_t gil_release_work = 1 << 18;
 bool run_compiled(const Call& call) {
   const fb::Gemm& g = call.job;
   fb::Status status;
+  const fb::Entry* entries;
+  frugalblas_entries(&entries);
+  // A passthrough may wait for a thread that waits for the GIL: it never computes with the GIL held.
+  const bool waits = entries[call.strategy.entry].kind == fb::Kind::passthrough;
   // M*N*K as floating point: it may exceed 64 bits.
   if (static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K) < gil_release_work &&
-      g.threads == 1) {
+      g.threads == 1 && !waits) {
     status = frugalblas_run(call.strategy.algorithm, &g);
   } else {
     Py_BEGIN_ALLOW_THREADS;

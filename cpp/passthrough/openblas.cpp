@@ -8,11 +8,15 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <sched.h>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../core.hpp"
@@ -101,14 +105,45 @@ static Library find() {
   return library;
 }
 
+// One user of OpenBLAS at a time: `run` below, or Python, which may hold the library across interpreted code.
 static std::mutex calls;
+static std::atomic<int> python_holds{0};  // the thread count that Python will put back; 0: it does not hold the library
+static int to_put_back = 0;               // the same, in a child forked meanwhile: its holder stayed behind
+static bool locked_to_fork = false;
+
+// A child must not inherit a lock that nobody will open, nor OpenBLAS in the middle of a call of ours: a fork waits for
+// `run`. It cannot wait for a holder in Python, who may need the interpreter lock that the forking thread has.
+static void before_fork() {
+  while (!(locked_to_fork = calls.try_lock()) && !python_holds) sched_yield();
+}
+static void after_fork_in_parent() {
+  if (locked_to_fork) calls.unlock();
+}
+static void after_fork_in_child() {
+  if (locked_to_fork) return calls.unlock();
+  to_put_back = python_holds.exchange(0);
+  new (&calls) std::mutex;
+}
+
 static const Library& library() {
   static const Library found = [] {
-    // A child forked while another thread is inside OpenBLAS must not inherit a lock that nobody will open.
-    pthread_atfork([] { calls.lock(); }, [] { calls.unlock(); }, [] { calls.unlock(); });
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     return find();
   }();
   return found;
+}
+
+// Returns the thread count before, which `release` wants back.
+static int hold(int threads) {
+  calls.lock();
+  const int now = library().get_num_threads();
+  if (threads != now) library().set_num_threads(threads);
+  return to_put_back ? std::exchange(to_put_back, 0) : now;
+}
+
+static void release(int previous) {
+  if (library().get_num_threads() != previous) library().set_num_threads(previous);
+  calls.unlock();
 }
 
 static const char* unavailable() { return library().path.empty() ? library().reason.c_str() : nullptr; }
@@ -169,9 +204,9 @@ static void run(const Gemm& g) {
   const Operand B = operand(g.B, g.K, g.N, workspace.data() + a_floats);
   float* const c = direct ? g.C.data : workspace.data() + a_floats + b_floats;
 
-  const int previous = frugalblas_openblas_hold_threads(g.threads);
+  const int previous = hold(g.threads);
   call(library(), g, A, B, direct ? g.beta : 0, c, ldc);
-  frugalblas_openblas_release_threads(previous);
+  release(previous);
 
   if (!direct)
     for (index_t i = 0; i < g.M; ++i)
@@ -203,14 +238,13 @@ const char* frugalblas_openblas_config(const char** path, const char** reason) {
 }
 
 int frugalblas_openblas_hold_threads(int n) {
-  calls.lock();
-  const int previous = library().get_num_threads();
-  if (n != previous) library().set_num_threads(n);
+  const int previous = hold(n);
+  python_holds = previous;
   return previous;
 }
 
 void frugalblas_openblas_release_threads(int previous) {
-  if (library().get_num_threads() != previous) library().set_num_threads(previous);
-  calls.unlock();
+  python_holds = 0;
+  release(previous);
 }
 }

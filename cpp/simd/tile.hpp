@@ -75,9 +75,9 @@ static void compute_tile(index_t kc, const TileOperands& op, float alpha, float 
 
 using TileFunction = void (*)(index_t kc, const TileOperands&, float alpha, float beta, float* c, index_t c_row,
                               int tail);
-// All sizes of tile: at[mr - 1][nv - 1].
+// All sizes of tile: at[(mr - 1) * NV + nv - 1].
 struct TileTable {
-  TileFunction at[MR][NV];
+  TileFunction at[MR * NV];
 };
 template <int...>
 struct Indices {};
@@ -99,7 +99,7 @@ template <Source source>
 static inline void tile(int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta, const Matrix& C) {
   const int nv = (nr + VL - 1) / VL;
   const int tail = nr - (nv - 1) * VL;
-  const TileFunction function = tile_table<source>.at[mr - 1][nv - 1];
+  const TileFunction function = tile_table<source>.at[(mr - 1) * NV + nv - 1];
   if (C.col_stride == 1) return function(kc, op, alpha, beta, C.data, C.row_stride, tail);
   float local[MR * NR];
   function(kc, op, alpha, 0, local, NR, tail);

@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import index
 
+import numpy as np
+
 from . import _core
 
 
 def _checked(n: int) -> int:
-    most = _core.max_threads()
-    if isinstance(n, bool) or not 1 <= index(n) <= most:
-        raise ValueError(f"number of threads is {n!r}, expected a whole number from 1 to {most}")
-    return index(n)
+    expected = f"number of threads is {n!r}, expected a whole number from 1 to {_core.max_threads()}"
+    if isinstance(n, (bool, np.bool_)):
+        raise ValueError(expected)
+    try:
+        count = index(n)
+    except TypeError:
+        raise TypeError(expected) from None
+    if not 1 <= count <= _core.max_threads():
+        raise ValueError(expected)
+    return count
 
 
 def get_num_threads() -> int:

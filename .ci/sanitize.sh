@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the registry test under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+
+# The compiler study repeats the same sources at other flags, so the levels are enough. Every level states -O3, at which
+# the instrumented register tiles take minutes to compile: -O1, placed after it in the compile rule, takes seconds.
+compile="<CMAKE_CXX_COMPILER> <DEFINES> <INCLUDES> <FLAGS> -O1 -o <OBJECT> -c <SOURCE>"
+cmake -S . -B "$build" -G Ninja -DFRUGALBLAS_PYTHON=OFF -DFRUGALBLAS_TESTS=ON -DFRUGALBLAS_STUDY=OFF \
+  -DCMAKE_CXX_COMPILE_OBJECT="$compile" \
+  -DCMAKE_CXX_FLAGS="-g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" >"$build/log"
+cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
+
+# passive: with more threads than CPUs, spinning ones only hold up the others.
+export OMP_WAIT_POLICY=passive
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+"$build/registry_test" --quick

@@ -1,0 +1,86 @@
+"""Inputs of one size, their product in float64, and the verdict on a float32 result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .cases import Size
+
+UNIT_ROUNDOFF = 2.0**-24  # float32, round to nearest
+ROWS_AT_ONCE = 256  # float64 temporaries of a check stay small beside the matrices
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+
+def gamma(K: int) -> float:
+    """γ_K = K·u/(1 − K·u): the error of a sum of K products in any order, in units of Σ|a·b|.
+
+    Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1.
+    """
+    return K * UNIT_ROUNDOFF / (1 - K * UNIT_ROUNDOFF)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`error_u`: max |C − C64| / (|A||B|) in units of u, None unless finite. `fault`: what is wrong, if anything."""
+
+    error_u: float | None
+    fault: str | None
+
+
+class Problem:
+    """A and B of one size, N(0,1) from a seed, with the float64 product that results are checked against."""
+
+    def __init__(self, size: Size, seed: int) -> None:
+        """Draw A and B, and fill the result with NaN."""
+        # The shape is part of the seed: a size has the same data whichever other sizes are asked for.
+        generator = np.random.default_rng([seed, size.M, size.N, size.K])
+        self.size = size
+        self.A: Float32 = generator.standard_normal((size.M, size.K), dtype=np.float32)
+        self.B: Float32 = generator.standard_normal((size.K, size.N), dtype=np.float32)
+        self.out: Float32 = np.full((size.M, size.N), np.nan, dtype=np.float32)
+
+    def solve(self) -> None:
+        """Compute A·B and |A|·|B| in float64; their own error, K·2^-53, is far below what is looked for."""
+        A, B = self.A.astype(np.float64), self.B.astype(np.float64)
+        self.exact: Float64 = A @ B
+        np.abs(A, out=A)
+        np.abs(B, out=B)
+        self.scale: Float64 = A @ B
+
+    def spoil(self) -> None:
+        """Fill the result with NaN, so that an element nobody writes cannot pass."""
+        self.out.fill(np.nan)
+
+    def verdict(self) -> Verdict:
+        """Check `out`: every |C − C64| must be at most γ_K·(|A||B|)."""
+        worst, bound = 0.0, gamma(self.size.K)
+        for first in range(0, self.size.M, ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
+            with np.errstate(invalid="ignore", over="ignore"):
+                error = np.abs(self.out[rows] - self.exact[rows]) / self.scale[rows]
+            good = error <= bound  # False for NaN
+            if not good.all():
+                i, j = (int(index) for index in np.unravel_index(int(np.argmin(good)), good.shape))
+                return self._wrong(first + i, j, error)
+            worst = max(worst, float(error.max()))
+        return Verdict(worst / UNIT_ROUNDOFF, None)
+
+    def _wrong(self, i: int, j: int, error: Float64) -> Verdict:
+        got, expected = float(self.out[i, j]), float(self.exact[i, j])
+        allowed = gamma(self.size.K) * float(self.scale[i, j])
+        worst = float(error.max())  # NaN if any element is
+        return Verdict(
+            worst / UNIT_ROUNDOFF if np.isfinite(worst) else None,
+            f"C[{i},{j}] is {got:.7g}, expected {expected:.7g} within {allowed:.1e}",
+        )
+
+
+def bytes_needed(size: Size) -> int:
+    """Memory of a :class:`Problem` while it is solved: A, B, C in float32, A and B again and two results in float64."""
+    M, N, K = size.M, size.N, size.K
+    return 4 * (M * K + K * N + M * N) + 8 * (M * K + K * N + 2 * M * N)

@@ -1,0 +1,67 @@
+"""Where a run took place: machine, versions, source commit, load, and whether joules can be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from .schema import Energy, Source
+
+
+def joules_reason(sysfs_root: str = "/sys") -> str:
+    """Why there are no joules on this machine: looks at the RAPL counters that Linux offers under powercap."""
+    zones = sorted((Path(sysfs_root) / "class" / "powercap").glob("*/energy_uj"))
+    if not zones:
+        return "no RAPL counters on this machine (virtual machine or not supported)"
+    for zone in zones:
+        try:
+            int(zone.read_text())
+        except PermissionError:
+            continue
+        except (OSError, ValueError):
+            return f"the RAPL counter {zone} gives no reading"
+        return f"RAPL counters are present ({zone}), but this version does not read them yet"
+    return f"no permission to read the RAPL counters ({zones[0]})"
+
+
+def energy() -> Energy:
+    """No source of joules yet: the columns stay empty and say why."""
+    return {"source": None, "reason": joules_reason()}
+
+
+def source_commit(file: str = __file__) -> Source:
+    """The commit of the git checkout that tracks `file`; None for an installed copy, or without git."""
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(Path(file).resolve().parent), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    # A virtual environment may lie inside somebody else's checkout: only a tracked file belongs to its commit.
+    if git("ls-files", "--error-unmatch", Path(file).name) is None:
+        return {"commit": None, "modified": None}
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "modified": None if status is None else bool(status)}
+
+
+def available_bytes() -> int | None:
+    """Memory that new matrices may take without swapping, None where the kernel does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def load_average() -> list[float]:
+    """Runnable processes averaged over the last minute, in a list of one; empty where unknown."""
+    try:
+        return [os.getloadavg()[0]]
+    except OSError:
+        return []

@@ -1,0 +1,43 @@
+"""Plain text tables and paragraphs of a given width."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+
+def table(head: Sequence[Sequence[str]], body: Sequence[Sequence[str]], left: int, gap: str = "  ") -> list[str]:
+    """Lines of a table: `head` has one or more lines of cells, the first `left` columns are left-aligned.
+
+    A line of `body` with a single cell stands alone, as wide as it likes.
+    """
+    columns = range(len(head[0]))
+    cells = [line for line in (*head, *body) if len(line) == len(columns)]
+    widths = [max(len(line[column]) for line in cells) for column in columns]
+
+    def lay_out(line: Sequence[str]) -> str:
+        if len(line) < len(columns):
+            return line[0]
+        parts = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        return gap.join(parts).rstrip()
+
+    rule = "-" * (sum(widths) + len(gap) * (len(widths) - 1))
+    return [*(lay_out(line) for line in head), rule, *(lay_out(line) for line in body)]
+
+
+def paragraph(text: str, width: int, hanging: str = "  ") -> list[str]:
+    """Text broken into lines of at most `width` characters, the later ones indented."""
+    return textwrap.wrap(text, width, subsequent_indent=hanging, break_on_hyphens=False)
+
+
+def number(value: float) -> str:
+    """Three significant digits; whole from 100 on."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+
+
+def count(n: int, one: str, many: str) -> str:
+    """``1 case`` or ``2 cases``."""
+    return f"{n} {one if n == 1 else many}"

@@ -1,0 +1,156 @@
+"""The command ``frugalblas``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+DESCRIPTION = "Every way to multiply two float32 matrices: what each costs in time and in joules."
+EXIT_OK, EXIT_INTERRUPTED = 0, 130
+
+BENCH_EPILOG = """\
+examples:
+  frugalblas bench                                  every strategy here, in under two minutes
+  frugalblas bench --seconds 20                     a quick look: fewer and smaller sizes
+  frugalblas bench --algo naive,blocked --sizes 1024
+  frugalblas bench --algo blocked@v3,blocked@v2 --sizes 512,1920
+  frugalblas bench --algo openmp,openblas --threads 1,2,4 --sizes 16x4096x4096
+  frugalblas bench --json run.json                  keep every sample
+  frugalblas bench --from run.json                  show the table of a kept run again
+
+exit status:
+  0    every result was right
+  1    a strategy gave a WRONG result or failed, or the JSON could not be written
+  2    the request cannot be carried out; nothing was measured
+  130  interrupted with Ctrl-C; what had been measured was shown and written
+"""
+
+MAIN_EPILOG = """\
+examples:
+  frugalblas bench          climb the ladder on this machine
+  frugalblas algorithms     what can run here, and why the rest cannot
+  frugalblas info           CPU, threads, build and libraries found
+
+exit status: 0 success; 1 a wrong result; 2 bad usage; 130 interrupted (see frugalblas bench --help)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    raw = argparse.RawDescriptionHelpFormatter
+    main_parser = argparse.ArgumentParser(
+        "frugalblas", description=DESCRIPTION, epilog=MAIN_EPILOG, formatter_class=raw
+    )
+    main_parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = main_parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    bench = commands.add_parser(
+        "bench",
+        help="measure every strategy on this machine",
+        epilog=BENCH_EPILOG,
+        formatter_class=raw,
+        description="Runs every strategy at a ladder of sizes, checks each result, and prints one table.",
+    )
+    bench.add_argument("--algo", metavar="NAMES", help="strategies, NAME or NAME@VARIANT, by commas (default: all)")
+    bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")
+    bench.add_argument(
+        "--threads",
+        metavar="COUNTS",
+        help="thread counts, by commas, for every strategy that honours "
+        "them (default: 1, and all CPUs where threads cooperate)",
+    )
+    bench.add_argument(
+        "--seconds",
+        metavar="S",
+        default=None,
+        help="time budget; sizes and samples are chosen to fit (default: 90)",
+    )
+    bench.add_argument("--seed", metavar="N", default=None, help="of the random matrices (default: 0)")
+    bench.add_argument(
+        "--json", metavar="FILE", help="write every sample to FILE; '-' for stdout, the table then goes to stderr"
+    )
+    bench.add_argument(
+        "--from", metavar="FILE", dest="from_file", help="measure nothing: show the table of a JSON file"
+    )
+    bench.set_defaults(run=run_bench)
+
+    algorithms = commands.add_parser("algorithms", help="list the strategies, and whether they can run here")
+    algorithms.set_defaults(run=run_algorithms)
+    info = commands.add_parser("info", help="what was found on this machine")
+    info.add_argument("--json", action="store_true", help="as JSON")
+    info.set_defaults(run=run_info)
+    return main_parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    main_parser = parser()
+    options = main_parser.parse_args(arguments)
+    try:
+        if options.version:
+            from importlib.metadata import version
+
+            print(f"frugalblas {version('frugalblas')}")
+            return EXIT_OK
+        if options.command is None:
+            main_parser.print_help()
+            return EXIT_OK
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough (| head); keep Python from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """``frugalblas bench``."""
+    from frugalblas.bench import command
+
+    return command.run(options)
+
+
+def run_algorithms(options: argparse.Namespace) -> int:
+    """``frugalblas algorithms``."""
+    import frugalblas
+    from frugalblas.bench import text
+    from frugalblas.bench.output import page_width, show
+
+    lines = []
+    for card in frugalblas.algorithms():
+        what = card.summary if card.available else f"{card.summary}. Cannot run here: {card.reason}"
+        heading = f"{card.name:<14}{card.course or '–':<11}{'yes' if card.available else 'no':<6}"
+        lines += text.paragraph(heading + what, page_width(), hanging=" " * len(heading))
+    lines.insert(0, f"{'strategy':<14}{'course':<11}{'here':<6}what it does")
+    show("\n".join(lines) + "\n", sys.stdout)
+    return EXIT_OK
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """``frugalblas info``."""
+    import frugalblas
+    from frugalblas.bench.output import show
+
+    found = frugalblas.info()
+    show(json.dumps(found, indent=1) + "\n" if options.json else "\n".join(outline(found)) + "\n", sys.stdout)
+    return EXIT_OK
+
+
+def outline(value: dict[str, Any], indent: str = "") -> list[str]:
+    """Nested facts as indented lines."""
+    lines = []
+    for key, item in value.items():
+        name = f"{indent}{str(key).replace('_', ' ')}:"
+        if isinstance(item, dict):
+            lines += [name, *outline(item, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, item)) if isinstance(item, (list, tuple)) else item
+            lines.append(f"{name} {shown}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Settings of the whole suite."""
+
+import os
+
+# Before the OpenMP runtime is loaded: threads that wait sleep instead of spinning, or a busy machine would spend its
+# time in barriers.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+from hypothesis import settings
+
+import frugalblas
+
+# No deadline: the first call of a rung may compile it.
+settings.register_profile("suite", deadline=None, max_examples=300, print_blob=True)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_workspace():
+    """Scratch memory kept from the test before may hold just the panels that a broken rung forgets to pack."""
+    frugalblas.free_workspace()

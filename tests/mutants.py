@@ -1,0 +1,260 @@
+"""Seeded faults: does the suite notice? Each is built into a copy of the source, and the tests named must fail on it.
+
+    python tests/mutants.py            all of them, in a few minutes; prints which test killed which
+    python tests/mutants.py race nan   those whose name contains a word
+
+Exit code 1 if a fault survives, if one no longer fits the source, or if the tests fail without any. One level is built,
+the best of this CPU, without the compiler-flag study.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tree import ROOT, BuildError, Tree, missing
+
+import frugalblas
+
+# What runs without a fault, and so all that may kill one. Numba compiles for half a minute what no fault is in.
+SUBSET = ["test_strategies.py", "test_contract.py", "test_aliasing.py", "test_indexing.py", "test_process.py"]
+NOT_NUMBA = "not numba"
+TIMEOUT_SECONDS = 120  # a fault may hang; far above what any file of the subset takes
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    source: str
+    """Exact text, which must be in the file once."""
+    fault: str
+    """What takes its place."""
+    killer: str
+    """What must fail: a file of the subset, or one test of it."""
+
+
+MUTANTS = [
+    Mutant(
+        "last column lost",
+        "cpp/kernels/blocked.cpp",
+        "const index_t nc = min(block.NC, g.N - jc);",
+        "const index_t nc = min(block.NC, g.N > 1 ? g.N - 1 - jc : 1);",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "K blocks overwrite instead of add",
+        "cpp/kernels/blocked.cpp",
+        "const float beta = pc == 0 ? g.beta : 1;",
+        "const float beta = g.beta;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "workspace too small for the team",
+        "cpp/kernels/blocked.cpp",
+        "float* const scratch = workspace.data() + t * (a_floats + b_floats);",
+        "float* const scratch = workspace.data() + t % 2 * (a_floats + b_floats);",
+        "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
+    ),
+    Mutant(
+        "race: panels of B read before all are packed",
+        "cpp/kernels/openmp.cpp",
+        "#pragma omp for schedule(static)",
+        "#pragma omp for schedule(static) nowait",
+        "test_strategies.py::test_teams_do_not_race",
+    ),
+    Mutant(
+        "race: panels of B repacked before all are read",
+        "cpp/kernels/openmp.cpp",
+        "#pragma omp for schedule(dynamic)",
+        "#pragma omp for schedule(dynamic) nowait",
+        "test_strategies.py::test_teams_do_not_race",
+    ),
+    Mutant(
+        "race: threads share the block of A",
+        "cpp/kernels/openmp.cpp",
+        "omp_get_thread_num() * a_floats",
+        "0 * omp_get_thread_num()",
+        "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
+    ),
+    Mutant(
+        "K remainder dropped",
+        "cpp/kernels/vector.cpp",
+        "for (; r < registers; ++r) sum[0] +=",
+        "for (; r + SUMS < registers; ++r) sum[0] +=",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "alpha applied twice",
+        "cpp/kernels/transposed.cpp",
+        "g.beta == 0 ? g.alpha * sum :",
+        "g.beta == 0 ? g.alpha * g.alpha * sum :",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "beta = 0 reads C",
+        "cpp/kernels/accumulate.cpp",
+        "*c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;",
+        "*c = g.alpha * sum + g.beta * *c;",
+        "test_contract.py",
+    ),
+    Mutant(
+        "NaN swallowed",
+        "cpp/kernels/accumulate.cpp",
+        "sum += a[k * g.A.col_stride] * b[k * g.B.row_stride];",
+        "if (const float term = a[k * g.A.col_stride] * b[k * g.B.row_stride]; term == term) sum += term;",
+        "test_contract.py",
+    ),
+    Mutant(
+        "ldc ignored",
+        "cpp/kernels/naive.cpp",
+        "float* c = at(g.C, i, j).data;",
+        "float* c = g.C.data + i * g.N + j;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "wrong row remainder",
+        "cpp/kernels/microkernel.cpp",
+        "static_cast<int>(min(MR, g.M - i))",
+        "static_cast<int>(min(MR, g.M > MR ? MR : g.M - i))",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "padding lanes stored",
+        "cpp/simd/tile.hpp",
+        "const bool whole = v < nv - 1 || tail == VL;",
+        "const bool whole = v < nv || tail == VL;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "block size follows the thread count",
+        "cpp/simd/blocking.hpp",
+        "const index_t KC = ceil_div(g.K, ceil_div(g.K, kc_max));",
+        "const index_t KC = ceil_div(g.K, ceil_div(g.K, kc_max / g.threads));",
+        "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
+    ),
+    Mutant(
+        "32-bit index",
+        "cpp/simd/matrix.hpp",
+        "static inline Matrix at(const Matrix& m, index_t i, index_t j) {\n  return {m.data + i * m.row_stride +",
+        "static inline Matrix at(const Matrix& m, index_t i, index_t j) {\n"
+        "  return {m.data + static_cast<int>(i * m.row_stride) +",
+        "test_indexing.py",
+    ),
+    Mutant(
+        "trans flag ignored",
+        "cpp/sgemm_call.cpp",
+        "const int row = transposed ? 1 : 0, column = 1 - row;",
+        "const int row = 0 * transposed, column = 1 - row;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "broadcast stride taken for contiguous",
+        "cpp/sgemm_call.cpp",
+        "if (PyArray_DIM(array, dimension) <= 1) return if_single;",
+        "if (PyArray_DIM(array, dimension) <= 1 || PyArray_STRIDE(array, dimension) == 0) return if_single;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "overlap of out and operands not seen",
+        "cpp/sgemm_call.cpp",
+        "return x_low < y_high && y_low < x_high;",
+        "return x_low < y_high && y_low < x_high && x_low == y_low && x_high < y_high;",
+        "test_aliasing.py",
+    ),
+    Mutant(
+        "alpha = 0 reads the operands",
+        "cpp/sgemm_call.cpp",
+        "if (g.K == 0 || g.alpha == 0) {",
+        "if (g.K == 0) {",
+        "test_contract.py",
+    ),
+    Mutant(
+        "fast-math on the link line",
+        "CMakeLists.txt",
+        "target_link_libraries(frugalblas PRIVATE OpenMP::OpenMP_CXX ${CMAKE_DL_LIBS})",
+        "target_link_libraries(frugalblas PRIVATE OpenMP::OpenMP_CXX ${CMAKE_DL_LIBS} -ffast-math)",
+        "test_process.py",
+    ),
+]
+
+
+def apply(mutant: Mutant, tree: Tree) -> str:
+    """Puts the fault in; the file's text before."""
+    path = tree.source / mutant.file
+    text = path.read_text()
+    if text.count(mutant.source) != 1:
+        raise BuildError(f"{mutant.file} has the text of {mutant.name!r} {text.count(mutant.source)} times, not once")
+    path.write_text(text.replace(mutant.source, mutant.fault))
+    return text
+
+
+def tests_pass(tree: Tree, files: list[str]) -> tuple[bool, str]:
+    """Whether all tests of these files pass on the tree as built, and if not, what failed first."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-k", NOT_NUMBA]
+    environment = {**os.environ, **tree.assemble(), "FRUGALBLAS_ISA": ""}
+    try:
+        done = subprocess.run(
+            [*command, *(str(ROOT / "tests" / file) for file in files)],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return False, "timeout"
+    if done.returncode == 0:
+        return True, ""
+    failed = re.search(r"^(?:FAILED|ERROR) \S*/(\S+::\S+)", done.stdout, re.MULTILINE)
+    if failed:
+        return False, failed[1]
+    if done.returncode < 0:
+        return False, f"crash, signal {-done.returncode}"
+    raise BuildError(f"pytest ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+
+
+def imported_from(tree: Tree) -> Path:
+    code = "import frugalblas; print(frugalblas._core.__file__)"
+    environment = {**os.environ, **tree.assemble()}
+    return Path(subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip())
+
+
+def main(words: list[str]) -> int:
+    reason = missing()
+    if reason is not None:
+        print(f"cannot seed faults: {reason}", file=sys.stderr)
+        return 1
+    chosen = [m for m in MUTANTS if not words or any(word in m.name for word in words)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Tree(Path(folder))
+        tree.configure(FRUGALBLAS_STUDY="OFF", FRUGALBLAS_LEVELS=frugalblas.info()["cpu"]["level"])
+        tree.compile()
+        if not imported_from(tree).is_relative_to(tree.package):
+            print(f"the tests would import {imported_from(tree)}, not the changed copy", file=sys.stderr)
+            return 1
+        passed, failure = tests_pass(tree, SUBSET)
+        if not passed:
+            print(f"the tests fail without any fault: {failure}", file=sys.stderr)
+            return 1
+        print(f"{'no fault':48} passes", flush=True)
+        for mutant in chosen:
+            started = time.monotonic()
+            before = apply(mutant, tree)
+            tree.compile()
+            passed, failure = tests_pass(tree, [mutant.killer])
+            (tree.source / mutant.file).write_text(before)
+            survivors += passed
+            seconds = time.monotonic() - started
+            print(f"{mutant.name:48} {'SURVIVES' if passed else 'killed by ' + failure} ({seconds:.0f} s)", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} faults killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

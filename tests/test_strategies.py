@@ -1,0 +1,169 @@
+"""Every strategy x shapes x strides x alpha and beta x transposes x threads, against float64."""
+
+import functools
+import zlib
+
+import numpy as np
+import pytest
+from checker import check
+from layouts import LAYOUTS, OUT_LAYOUTS, place, place_blank
+from pairs import all_pairs
+from registry import COMPILED, STRATEGIES, THREADED, blocks
+
+import frugalblas
+
+# (alpha, beta): plain; accumulate; both general, with a sign; alpha alone; beta alone; cancelling signs.
+SCALES = [(1, 0), (1, 1), (-0.5, 2), (2, 0), (1, -0.75), (-1, 1)]
+
+
+def shapes(algo: str) -> dict[str, tuple[int, int, int]]:
+    """(M, N, K) by the reason it is there."""
+    b = blocks(algo)
+    MR, NR, MC, KC, NC = (b[size] for size in ("MR", "NR", "MC", "KC", "NC"))
+    return {
+        "smallest": (1, 1, 1),
+        "single row": (1, 37, 29),
+        "single column": (41, 1, 31),
+        "dot product": (1, 1, 67),
+        "K = 1": (23, 19, 1),
+        "outer row": (1, 2 * NR + 1, 1),
+        "tile - 1": (MR - 1, NR - 1, 7),
+        "one tile": (MR, NR, 8),
+        "tile + 1": (MR + 1, NR + 1, 9),
+        "two tiles": (2 * MR, 2 * NR, 3),
+        "K of many registers and a rest": (2, 3, 131),
+        "primes": (31, 37, 41),
+        "larger primes": (67, 71, 73),
+        "KC - 1": (MR + 1, NR + 1, KC - 1),
+        "KC": (MR + 1, NR + 1, KC),
+        "KC + 1": (MR + 1, NR + 1, KC + 1),
+        "MC - 1": (MC - 1, NR + 1, 5),
+        "MC": (MC, NR + 1, 5),
+        "MC + 1": (MC + 1, NR + 1, 5),
+        "NC - 1": (3, NC - 1, 2),
+        "NC + 1": (3, NC + 1, 2),
+        "NC + 1 as rows": (NC + 1, 3, 2),
+        "MC + 1 and KC + 1": (MC + 1, 2 * NR + 1, KC + 1),
+    }
+
+
+# Interpreted loops take a microsecond per multiply-add.
+INTERPRETED_WORK = 4096
+
+
+@functools.cache
+def plan(reasons: tuple[str, ...], threads: tuple[int, ...]):
+    return all_pairs(
+        {
+            "reason": reasons,
+            "a": list(LAYOUTS),
+            "b": list(LAYOUTS),
+            "out": list(OUT_LAYOUTS),
+            "scale": SCALES,
+            "trans": [(False, False), (True, False), (False, True), (True, True)],
+            "threads": threads,
+        }
+    )
+
+
+def operands(shape, case):
+    """A and B as sgemm takes them, so transposed where the flags will transpose them back, and C0."""
+    M, N, K = shape
+    rng = np.random.default_rng(zlib.crc32(repr((shape, case)).encode()))
+    trans_a, trans_b = case["trans"]
+    A = rng.standard_normal((K, M) if trans_a else (M, K), dtype=np.float32)
+    B = rng.standard_normal((N, K) if trans_b else (K, N), dtype=np.float32)
+    return place(A, case["a"]), place(B, case["b"]), rng.standard_normal((M, N), dtype=np.float32)
+
+
+def run_case(strategy, shape, case):
+    A, B, C0 = operands(shape, case)
+    alpha, beta = case["scale"]
+    out = place(C0, case["out"]) if beta else place_blank(*C0.shape, case["out"])
+    call = dict(zip(("trans_a", "trans_b"), case["trans"], strict=True), alpha=alpha, beta=beta)
+    frugalblas.free_workspace()
+    C = frugalblas.sgemm(A.view, B.view, out=out.view, algo=strategy.algo, threads=case["threads"], **call)
+    assert C is out.view
+    check(C, A.view, B.view, C0, **call)
+    assert out.stray_writes() == 0, "wrote outside out"
+    assert A.stray_writes() == B.stray_writes() == 0, "wrote around an operand"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_every_pair_of_circumstances(strategy):
+    possible = shapes(strategy.algo)
+    if strategy.interpreted:
+        possible = {why: (M, N, K) for why, (M, N, K) in possible.items() if M * N * K <= INTERPRETED_WORK}
+    for case in plan(tuple(possible), strategy.threads):
+        try:
+            run_case(strategy, possible[case["reason"]], case)
+        except Exception as error:
+            raise AssertionError(f"{strategy.algo}, M, N, K = {possible[case['reason']]}, {case}: {error}") from error
+
+
+@pytest.mark.parametrize("strategy", COMPILED, ids=str)
+def test_every_size_of_register_tile(strategy):
+    """Each size of tile is code of its own."""
+    b = blocks(strategy.algo)
+    layouts = list(OUT_LAYOUTS)
+    for M in range(1, b["MR"] + 1):
+        for N in range(1, b["NR"] + 1):
+            rng = np.random.default_rng((M, N))
+            A, B = rng.standard_normal((M, 5), dtype=np.float32), rng.standard_normal((5, N), dtype=np.float32)
+            out = place_blank(M, N, layouts[(M * b["NR"] + N) % len(layouts)])
+            frugalblas.sgemm(
+                place(A, "C order").view, place(B, "C order").view, out=out.view, algo=strategy.algo, threads=1
+            )
+            check(out.view, A, B)
+            assert out.stray_writes() == 0, f"tile {M}x{N} wrote outside out"
+
+
+def big_shapes(algo: str) -> list[tuple[int, int, int]]:
+    """Several blocks in each dimension in turn, and work for the largest team of the tests."""
+    b = blocks(algo)
+    return [
+        (b["MC"] + 1, 3 * b["NR"] + 1, 2 * b["KC"] + 1),
+        (2 * b["MR"] + 1, b["NC"] + b["NR"] + 1, 9),
+        (b["MR"], 64 * b["NR"], b["KC"] + 1),
+        (4 * b["MC"] + 1, 3, 5),
+        (1, 129, 3 * b["KC"]),
+        (5, 7, 3),
+    ]
+
+
+@pytest.mark.parametrize("strategy", THREADED, ids=str)
+def test_bits_do_not_depend_on_threads_or_time(strategy):
+    for M, N, K in big_shapes(strategy.algo):
+        rng = np.random.default_rng((M, N, K))
+        A, B = rng.standard_normal((M, K), dtype=np.float32), rng.standard_normal((K, N), dtype=np.float32)
+        C0 = rng.standard_normal((M, N), dtype=np.float32)
+        for alpha, beta in [(1, 0), (-0.5, 2)]:
+            results = []
+            for threads in (
+                *strategy.threads,
+                max(strategy.threads),
+            ):  # the last one twice: repeated runs are equal too
+                frugalblas.free_workspace()
+                out = C0.copy() if beta else np.full_like(C0, np.nan)
+                results.append(
+                    frugalblas.sgemm(A, B, out=out, alpha=alpha, beta=beta, algo=strategy.algo, threads=threads)
+                )
+            check(results[0], A, B, C0, alpha=alpha, beta=beta)
+            for threads, C in zip((*strategy.threads, "again"), results, strict=True):
+                assert C.tobytes() == results[0].tobytes(), f"{M}x{N}x{K}: other bits with threads={threads}"
+
+
+@pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
+def test_teams_do_not_race(strategy):
+    """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
+    more threads than CPUs, so that some are always behind."""
+    b = blocks(strategy.algo)
+    M, N, K = b["MC"], 64 * b["NR"], 6 * b["KC"]
+    rng = np.random.default_rng(0)
+    A, B = rng.standard_normal((M, K), dtype=np.float32), rng.standard_normal((K, N), dtype=np.float32)
+    alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
+    check(alone, A, B)
+    for threads in (2, 3, 7, 7, 7, 7):
+        frugalblas.free_workspace()
+        together = frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads)
+        assert together.tobytes() == alone.tobytes(), f"other bits with threads={threads}"

@@ -1,0 +1,83 @@
+"""A copy of the source tree that a test may change, build and import, apart from the installed package."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("CMakeLists.txt", "cpp", "src")
+
+# An editable install finds its package by an import hook, which goes before PYTHONPATH. A sitecustomize.py runs later.
+SITECUSTOMIZE = """
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "ScikitBuild" not in type(finder).__name__]
+"""
+
+
+def missing() -> str | None:
+    """Why no copy can be built here; None if one can."""
+    absent = [name for name in SOURCES if not (ROOT / name).exists()]
+    if absent:
+        return f"the source is not here (no {', '.join(absent)} beside tests/): an installed package is being tested"
+    for tool in ("cmake", "ninja"):
+        if _tool(tool) is None:
+            return f"{tool} is not installed; it comes with: pip install 'frugalblas[test]'"
+    if importlib.util.find_spec("pybind11") is None:
+        return "pybind11 is not installed; it comes with: pip install 'frugalblas[test]'"
+    return None
+
+
+def _tool(name: str) -> str | None:
+    beside_python = Path(sys.executable).parent / name
+    return str(beside_python) if beside_python.exists() else shutil.which(name)
+
+
+class Tree:
+    def __init__(self, folder: Path) -> None:
+        self.source, self.build, self.package = folder / "source", folder / "build", folder / "package"
+        self.source.mkdir(parents=True)
+        for name in SOURCES:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, self.source / name)
+
+    def configure(self, **options: object) -> None:
+        """Options as CMake has them, FRUGALBLAS_STUDY="OFF" for example."""
+        import pybind11
+
+        run(
+            [
+                *(_tool("cmake"), "-S", self.source, "-B", self.build, "-G", "Ninja"),
+                f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
+                f"-DPython_EXECUTABLE={sys.executable}",
+                f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+                *(f"-D{name}={value}" for name, value in options.items()),
+            ]
+        )
+
+    def compile(self, *targets: str) -> None:
+        run([_tool("cmake"), "--build", self.build, *(["--target", *targets] if targets else [])])
+
+    def assemble(self) -> dict[str, str]:
+        """Makes an importable package of what was built; the environment variables with which Python finds it."""
+        destination = self.package / "frugalblas"
+        shutil.rmtree(self.package, ignore_errors=True)
+        shutil.copytree(self.source / "src" / "frugalblas", destination)
+        for library in [*self.build.glob("_core*.so"), self.build / "libfrugalblas.so"]:
+            shutil.copy2(library, destination)
+        # Built in place, the extension looks for the library in the build folder, where the same file lies.
+        (self.package / "sitecustomize.py").write_text(SITECUSTOMIZE)
+        return {"PYTHONPATH": os.pathsep.join(filter(None, [str(self.package), os.environ.get("PYTHONPATH", "")]))}
+
+
+class BuildError(Exception):
+    pass
+
+
+def run(command: list[object]) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"{command[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done.stdout
