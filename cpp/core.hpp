@@ -43,7 +43,6 @@ FB_EXPORT int frugalblas_entries(const fb::Entry** list);
 FB_EXPORT int frugalblas_variants(const fb::Variant** list);
 FB_EXPORT int frugalblas_find_entry(const char* name);                   // -1 if there is none
 FB_EXPORT const fb::Variant* frugalblas_find_variant(const char* name);  // nullptr if no build of it runs here
-FB_EXPORT bool frugalblas_variant_exists(const char* name);              // whether or not it runs here
 // The variant of calls that name none: the best level this CPU supports, or FRUGALBLAS_ISA. nullptr, and *error says
 // why, if that variable names a level that does not exist or does not run here.
 FB_EXPORT const fb::Variant* frugalblas_default_variant(const char** error);

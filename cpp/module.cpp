@@ -134,7 +134,6 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("entries", entries);
   m.def("variants", variants);
-  m.def("variant_exists", frugalblas_variant_exists);
   m.def("cpu", cpu);
   m.def("fma_burst", fma_burst, py::arg("steps"), py::arg("level") = standard->name);
   m.def("openblas", openblas);

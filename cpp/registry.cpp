@@ -120,12 +120,6 @@ const Variant* frugalblas_find_variant(const char* name) {
   return found;
 }
 
-bool frugalblas_variant_exists(const char* name) {
-  for (const Variant& v : variants)
-    if (!std::strcmp(v.name, name)) return true;
-  return false;
-}
-
 const Variant* frugalblas_default_variant(const char** error) {
   static const Default chosen = choose_default();
   if (error) *error = chosen.error;

@@ -77,17 +77,17 @@ def refuse(algo: str) -> NoReturn:
     rung = rungs[name]
     if at and not rung.variants:
         raise ValueError(f"algo {algo!r}: {name!r} has no variants; call it without '@{variant}'.")
-    if at and not _core.variant_exists(variant):
+    builds = {build["name"]: build["level"] for build in _core.variants()}
+    if at and variant not in builds:
         hint = _nearest(variant, list(rung.variants))
         raise ValueError(
             f"algo {algo!r}: unknown variant {variant!r}.{hint} Here {name!r} has {', '.join(rung.variants)}."
         )
     if at and variant not in rung.variants:
-        needs = {v["name"]: v["level"] for v in _core.variants()}[variant]
-        if any(v["name"] == variant and v["runs_here"] for v in _core.variants()):
+        if any(build["name"] == variant and build["runs_here"] for build in _core.variants()):
             raise ValueError(f"algo {algo!r}: {name!r} is not built as {variant!r}. It has {', '.join(rung.variants)}.")
         raise AlgorithmUnavailable(
-            f"{algo!r} needs a CPU with instruction set level {needs!r}, which this one lacks. "
+            f"{algo!r} needs a CPU with instruction set level {builds[variant]!r}, which this one lacks. "
             f"Here {name!r} has {', '.join(rung.variants)}."
         )
     raise AlgorithmUnavailable(f"{name!r} cannot run here: {rung.reason}")
