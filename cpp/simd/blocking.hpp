@@ -9,9 +9,13 @@ namespace fb::FB_VARIANT {
 static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
-  // A KC x NR panel of B is read MC/MR times and must stay in L1, beside the A panel and C tile streaming past: half of
-  // L1. K is then cut into equal parts, so that no call ends in a thin slice that pays a whole pass over C.
-  const index_t kc_max = cache.l1d / 2 / (NR * bytes);
+  // A KC x NR panel of B is read MC/MR times and should stay in L1, beside the A panel and C tile streaming past: half
+  // of L1. But never fewer than 256 steps of k, to be worth the load and store of the tile of C that each part of K
+  // costs: wide AVX-512 panels then come from L2, which can still deliver them. K is cut into equal parts, so that no
+  // call ends in a thin slice.
+  constexpr index_t kc_min = 256;
+  const index_t kc_l1 = cache.l1d / 2 / (NR * bytes);
+  const index_t kc_max = kc_l1 > kc_min ? kc_l1 : kc_min;
   const index_t KC = ceil_div(g.K, ceil_div(g.K, kc_max));
   // The packed MC x KC block of A is read NC/NR times and must stay in L2, beside the panels of B: half of L2.
   const index_t mc_max = cache.l2 / 2 / (kc_max * bytes) / MR * MR;

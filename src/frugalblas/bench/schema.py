@@ -6,6 +6,7 @@ no trouble as long as nothing here requires it; removing one or changing its mea
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -198,14 +199,19 @@ class Destination:
 
     def __init__(self, path: str) -> None:
         """Raise OSError if `path` cannot be written."""
-        self._path = Path(path).resolve()  # through a symbolic link, which stays one
-        self._special = self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode)
-        if self._special or self._path.exists():
+        self._path = Path(path)
+        mode = self._path.stat().st_mode if self._path.exists() else stat.S_IFREG
+        self._special = not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+        if self._special:  # to open a pipe now would end it for its reader
+            if not os.access(self._path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        self._path = self._path.resolve()  # through a symbolic link, which stays one
+        if self._path.exists():
             with self._path.open("ab"):  # a directory or a read-only file raises here; nothing is changed
                 pass
-        if not self._special:
-            with tempfile.TemporaryFile(dir=self._path.parent):
-                pass
+        with tempfile.TemporaryFile(dir=self._path.parent):
+            pass
 
     def write(self, text: str) -> None:
         """Write aside, flush to disk, rename. A device or pipe is written to as it is."""
