@@ -116,6 +116,7 @@ PYBIND11_MODULE(_core, m) {
                            "; levels that run here:" + (names.empty() ? " none" : names));
   }
   m.attr("default_variant") = standard->name;
+  m.attr("commit") = FB_COMMIT;  // a "+" at its end: built from a changed checkout
 #ifdef __clang__
   m.attr("compiler") = "Clang " __clang_version__;
 #else

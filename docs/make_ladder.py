@@ -20,7 +20,8 @@ INTRO = """\
 # The ladder
 
 Every way of multiplying two matrices that `frugalblas.sgemm(A, B, algo=...)` knows, in the order of the course "Frugal
-AI". Each rung changes one thing against the rung before it. `frugalblas bench` shows what that is worth on your machine.
+AI". Each rung changes one thing against the rung before it. `frugalblas bench` shows what that is worth on your
+machine.
 """
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 _Matrix = npt.NDArray[np.float32]
 
+commit: str
 compiler: str
 default_variant: str
 

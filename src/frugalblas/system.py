@@ -16,8 +16,8 @@ def info() -> dict[str, Any]:
 
     Keys: "version"; "cpu" with "model", "level" (best instruction set level it supports), "levels" (all of them),
     "cpus" (usable by this process) and "cache_bytes"; "variant", the build that calls use by default; "threads", the
-    current default; "build" with "compiler" and the flags of each variant; "openblas" with its "path" and "config",
-    or the "reason" why there is none; "python", "numpy" and "platform".
+    current default; "build" with "compiler", "commit" and the flags of each variant; "openblas" with its "path" and
+    "config", or the "reason" why there is none; "python", "numpy" and "platform".
     """
     variants = _core.variants()
     levels = [v["name"] for v in variants if v["runs_here"] and not v["study"]]
@@ -28,6 +28,7 @@ def info() -> dict[str, Any]:
         "threads": get_num_threads(),
         "build": {
             "compiler": _core.compiler,
+            "commit": _core.commit or None,
             "variants": {v["name"]: v["flags"] for v in variants if v["runs_here"]},
         },
         "openblas": _core.openblas(),

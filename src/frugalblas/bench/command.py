@@ -77,7 +77,7 @@ def prepare(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
         sizes_may_shrink=options.sizes is None,
         memory_bytes=machine.available_bytes(),
     )
-    result = plan.blank_result(chosen, frugalblas.info(), machine.energy(), machine.source_commit())
+    result = plan.blank_result(chosen, frugalblas.info(), machine.energy(), machine.source())
     without = [str(strategy) for strategy in strategies if strategy not in {case.strategy for case in chosen.cases}]
     if without:
         result["notes"].append(f"not run, because --threads leaves out 1: {', '.join(without)} (one thread only)")

@@ -48,6 +48,16 @@ def source_commit(file: str = __file__) -> Source:
     return {"commit": git("rev-parse", "HEAD"), "modified": None if status is None else bool(status)}
 
 
+def source() -> Source:
+    """The commit of the checkout that is running, else the one the extension was built from."""
+    from frugalblas import _core  # deferred: showing a kept result needs no compiled core
+
+    running = source_commit()
+    if running["commit"] is not None or not _core.commit:
+        return running
+    return {"commit": _core.commit.rstrip("+"), "modified": _core.commit.endswith("+")}
+
+
 def available_bytes() -> int | None:
     """Memory that new matrices may take without swapping, None where the kernel does not say."""
     try:
