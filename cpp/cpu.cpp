@@ -92,7 +92,7 @@ static int affinity_cpus() {
     CPU_FREE(set);
     if (count > 0) return count;
   }
-  return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
 int usable_cpus() {

@@ -1,4 +1,5 @@
 // threads.cpp: how many threads a call may use, and what happens to them at a fork.
+#include <dlfcn.h>
 #include <omp.h>
 #include <pthread.h>
 #include <algorithm>
@@ -26,7 +27,20 @@ static int default_threads() {
 // of its threads: its next region would wait for them for ever. Letting the team go before the fork costs one team
 // start in the parent afterwards.
 static void release_team() { omp_pause_resource_all(omp_pause_hard); }
-__attribute__((constructor)) static void watch_forks() { pthread_atfork(release_team, nullptr, nullptr); }
+
+// LLVM's runtime, which some distributions install under libgomp's name, looks after forks itself: its own handler
+// takes its locks before ours runs, so pausing it there would wait for them for ever.
+static bool runtime_is_llvm() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(omp_pause_resource_all), &info)) return false;
+  void* const runtime = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  const bool llvm = runtime && dlsym(runtime, "__kmpc_fork_call");
+  if (runtime) dlclose(runtime);
+  return llvm;
+}
+__attribute__((constructor)) static void watch_forks() {
+  if (!runtime_is_llvm()) pthread_atfork(release_team, nullptr, nullptr);
+}
 
 }  // namespace fb
 

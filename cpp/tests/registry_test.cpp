@@ -7,6 +7,8 @@
 // On a busy machine set OMP_WAIT_POLICY=passive: spinning threads of a large team hold up the others.
 // The last line is `N passed, N failed`; the exit code is 1 if any failed, 2 if the arguments name nothing to test.
 #include <malloc.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -244,6 +246,28 @@ static std::vector<Target> targets() {
   return all;
 }
 
+// ---- a fork while a team waits for work: neither the parent nor the child may wait for threads that are not there
+// ----
+
+static void test_fork(Target& target) {
+  for (const Rung& rung : target.rungs) {
+    if (rung.kind != Kind::team) continue;
+    Problem p(31, 37, 41, c_order, c_order, c_order);
+    const auto right = [&] { return p.first_error(run(rung, p, {1, 0}, 3), 1, 0).empty(); };
+    bool survives = right();
+    alarm(60);  // ends a process that hangs
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(30);  // not inherited
+      _exit(right() ? 0 : 1);
+    }
+    int status = -1;
+    survives = waitpid(child, &status, 0) == child && status == 0 && right() && survives;
+    alarm(0);
+    report(target, rung, "fork", survives ? "" : "the child hung or one of the two got a wrong result");
+  }
+}
+
 // ---- the checker itself: the right answer must pass, every kind of wrong answer must not ----------------------------
 
 static bool checker_works() {
@@ -303,6 +327,7 @@ int main(int argc, char** argv) {
   for (Target& target : all) {
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), target.name) == wanted.end()) continue;
     test(target, quick ? Extent::quick : Extent::full);
+    test_fork(target);
     std::printf("%s: %zu rungs, %ld passed, %ld failed%s\n", target.name.c_str(), target.rungs.size(), target.passed,
                 target.failed, target.keeps_nan ? "" : "; NaN and Inf not tested (-ffast-math)");
     std::fflush(stdout);

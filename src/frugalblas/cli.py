@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any
 
+from . import energy_cli
+
 DESCRIPTION = "Every way to multiply two float32 matrices: what each costs in time and in joules."
 EXIT_OK, EXIT_INTERRUPTED = 0, 130
 
@@ -31,6 +33,7 @@ exit status:
 MAIN_EPILOG = """\
 examples:
   frugalblas bench          climb the ladder on this machine
+  frugalblas energy doctor  can joules be measured here, and if not, why
   frugalblas algorithms     what can run here, and why the rest cannot
   frugalblas info           CPU, threads, build and libraries found
 
@@ -77,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.set_defaults(run=run_bench)
 
+    energy_cli.add_commands(commands)
     algorithms = commands.add_parser("algorithms", help="list the strategies, and whether they can run here")
     algorithms.set_defaults(run=run_algorithms)
     info = commands.add_parser("info", help="what was found on this machine")
