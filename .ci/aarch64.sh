@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
-if ! command -v aarch64-linux-gnu-g++ qemu-aarch64-static >"$build/log"; then
+if ! { command -v aarch64-linux-gnu-g++ && command -v qemu-aarch64-static; } >"$build/log"; then
   root=()
   if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
   { "${root[@]}" apt-get update && "${root[@]}" apt-get install -y g++-aarch64-linux-gnu qemu-user-static; } \

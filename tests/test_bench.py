@@ -93,9 +93,7 @@ def make_plan(sizes="16,32", algo=None, threads=None, seconds=1000.0, all_cpus=2
 
 def measure(engine=None, **options):
     chosen = make_plan(**options)
-    result = plan.blank_result(
-        chosen, FACTS, {"source": None, "reason": "no counters"}, {"commit": None, "modified": None}
-    )
+    result = plan.blank_result(chosen, FACTS, {"commit": None, "modified": None})
     runner.run(chosen, engine or FakeEngine(), SilentProgress(), result)
     return result
 
@@ -448,9 +446,7 @@ def test_ctrl_c_keeps_what_was_measured(at_call):
 
 def with_samples(**seconds):
     """A result with the given samples for ``name_threads`` at 24, all cases sampled in turn."""
-    result = plan.blank_result(
-        make_plan(sizes="24"), FACTS, {"source": None, "reason": "x"}, {"commit": None, "modified": None}
-    )
+    result = plan.blank_result(make_plan(sizes="24"), FACTS, {"commit": None, "modified": None})
     for i, (key, samples) in enumerate(seconds.items()):
         name, _, threads = key.partition("_")
         record = record_of(result, name, threads=int(threads or 1))
@@ -606,7 +602,7 @@ def test_a_long_name_gets_a_line_of_its_own():
 
 
 def test_why_there_are_no_joules_is_said_once():
-    assert render(measure()).count("joules: no counters") == 1
+    assert render(measure()).count("joules: not measured yet") == 1
 
 
 def test_unavailable_strategies_are_listed_with_the_reason():
@@ -721,30 +717,6 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
 
 
 # -- machine --
-
-
-def powercap(root, text, mode=0o444):
-    zone = root / "class" / "powercap" / "intel-rapl:0"
-    zone.mkdir(parents=True)
-    (zone / "energy_uj").write_text(text)
-    (zone / "energy_uj").chmod(mode)
-    return root
-
-
-def test_why_there_are_no_joules(tmp_path, monkeypatch):
-    assert machine.joules_reason(str(tmp_path)).startswith("no RAPL counters on this machine")
-    powercap(tmp_path, "12345\n")
-    assert "does not read them yet" in machine.joules_reason(str(tmp_path))
-
-    def denied(self, *_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(machine.Path, "read_text", denied)  # root may read what nobody may
-    assert machine.joules_reason(str(tmp_path)).startswith("no permission")
-
-
-def test_a_dead_counter_is_no_source_of_joules(tmp_path):
-    assert "gives no reading" in machine.joules_reason(str(powercap(tmp_path, "")))
 
 
 def test_the_commit_is_only_of_a_checkout_that_tracks_the_file(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from frugalblas.energy import BelowResolution, CounterFault, EnergyUnavailable, Reason, select
 from frugalblas.energy.counter import difference
 from frugalblas.energy.powercap import Powercap, cpu_facts
-from frugalblas.energy.testing import AMD, INTEL, FakeZone, Layout
+from frugalblas.energy.testing import AMD, INTEL, FakePerf, FakeZone, Layout
 from frugalblas.energy.zones import Sample
 
 
@@ -224,6 +224,14 @@ def test_a_denied_socket_is_not_left_out_in_silence(fake_machine):
         machine.meter("cpu")
 
 
+def test_a_backend_that_sees_one_socket_of_two_is_no_substitute(fake_machine):
+    machine = fake_machine("intel-2s-psys")
+    machine.deny("package-1")
+    pmu = FakePerf(machine.root, machine.clock, cpus=[0])
+    with pytest.raises(EnergyUnavailable, match="perf: covers only some of the sockets"):
+        machine.meter("cpu", machine.sources(perf=pmu))
+
+
 def test_a_zone_listed_twice_is_found_once(fake_machine):
     machine = fake_machine("intel-2s-psys")  # sub-zones are links in the class directory, and inside their parents
     assert len(machine.sources()[0].zones) == 5
@@ -243,7 +251,10 @@ def test_garbage_in_the_file_is_a_fault(fake_machine, text, monkeypatch):
 
 def test_a_zone_that_vanishes(fake_machine):
     machine = fake_machine()
+    opened, opens = [], machine.open
+    machine.open = lambda path, *args, **kwargs: (opened.append(str(path)), opens(path, *args, **kwargs))[1]
     with machine.meter("cpu") as meter:
+        opened.clear()
         with meter.region("r") as r:
             machine.advance(1.0, {"package-0": 50.0})
             machine.fail("package-0", OSError(errno.ENODEV, "No such device"), times=1)
@@ -252,6 +263,8 @@ def test_a_zone_that_vanishes(fake_machine):
         with meter.region("again") as again:  # the driver came back: its file is opened afresh
             machine.advance(1.0)
     assert again.gross.value == pytest.approx(50.0, abs=2e-4)
+    assert len(opened) == 1
+    assert opened[0].endswith("intel-rapl:0/energy_uj")
 
 
 def test_a_frozen_counter_is_not_zero_joules(fake_machine):

@@ -10,7 +10,7 @@ from typing import NoReturn
 import frugalblas
 from frugalblas import _core
 
-from . import cases, engine, machine, plan, progress, runner, schema
+from . import cases, engine, joules, machine, plan, progress, runner, schema
 from .cases import RequestError
 from .output import page_width, show
 from .page import render
@@ -38,7 +38,9 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         refuse(f"--json: {options.json!r} cannot be written: {error.strerror}")
     try:
-        runner.run(chosen, engine.LocalEngine(), progress.for_stream(), result)
+        here = engine.LocalEngine()
+        runner.run(chosen, here, progress.for_stream(), result)
+        joules.measure(chosen, here, progress.for_stream(), result)
     except RequestError as error:
         refuse(str(error))
     status = exit_status(result)
@@ -77,7 +79,7 @@ def prepare(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
         sizes_may_shrink=options.sizes is None,
         memory_bytes=machine.available_bytes(),
     )
-    result = plan.blank_result(chosen, frugalblas.info(), machine.energy(), machine.source())
+    result = plan.blank_result(chosen, frugalblas.info(), machine.source())
     without = [str(strategy) for strategy in strategies if strategy not in {case.strategy for case in chosen.cases}]
     if without:
         result["notes"].append(f"not run, because --threads leaves out 1: {', '.join(without)} (one thread only)")

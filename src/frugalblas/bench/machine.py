@@ -1,4 +1,4 @@
-"""Where a run took place: machine, versions, source commit, load, and whether joules can be had."""
+"""Where a run took place: source commit, memory, load."""
 
 from __future__ import annotations
 
@@ -6,28 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from .schema import Energy, Source
-
-
-def joules_reason(sysfs_root: str = "/sys") -> str:
-    """Why there are no joules on this machine: looks at the RAPL counters that Linux offers under powercap."""
-    zones = sorted((Path(sysfs_root) / "class" / "powercap").glob("*/energy_uj"))
-    if not zones:
-        return "no RAPL counters on this machine (virtual machine or not supported)"
-    for zone in zones:
-        try:
-            int(zone.read_text())
-        except PermissionError:
-            continue
-        except (OSError, ValueError):
-            return f"the RAPL counter {zone} gives no reading"
-        return f"RAPL counters are present ({zone}), but this version does not read them yet"
-    return f"no permission to read the RAPL counters ({zones[0]})"
-
-
-def energy() -> Energy:
-    """No source of joules yet: the columns stay empty and say why."""
-    return {"source": None, "reason": joules_reason()}
+from .schema import Source
 
 
 def source_commit(file: str = __file__) -> Source:

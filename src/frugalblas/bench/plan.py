@@ -12,7 +12,7 @@ from .budget import MAX_SAMPLES, MIN_SAMPLES
 from .cases import Card, Case, Size
 from .check import UNIT_ROUNDOFF
 from .sampling import LEAD_IN_SECONDS, PAUSE_SECONDS, SAMPLE_SECONDS, TEAM_PEAK_SECONDS
-from .schema import SCHEMA, CaseRecord, Energy, Result, Source, StrategyRecord
+from .schema import SCHEMA, CaseRecord, Result, Source, StrategyRecord
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def strategy_record(card: Any) -> StrategyRecord:
     }
 
 
-def blank_result(plan: Plan, facts: dict[str, Any], energy: Energy, source: Source) -> Result:
+def blank_result(plan: Plan, facts: dict[str, Any], source: Source) -> Result:
     """A result without samples. `facts` describes the machine: ``frugalblas.info()``."""
     return {
         "schema": SCHEMA,
@@ -97,7 +97,7 @@ def blank_result(plan: Plan, facts: dict[str, Any], energy: Energy, source: Sour
         "machine": facts,
         "load_average": machine.load_average(),
         "source": source,
-        "energy": energy,
+        "energy": {"source": None, "reason": "not measured yet"},
         "notes": [],
         "strategies": [strategy_record(card) for card in plan.cards],
         "peaks": [],

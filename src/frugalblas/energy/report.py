@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .carbon import ATTRIBUTION, co2e
+from .carbon import ATTRIBUTION, co2e, intensity
 from .quantity import Quantity
 from .results import SCHEMA, BenchResult, Comparison, Estimate
 
@@ -45,7 +45,7 @@ def table(comparison: Comparison, *, country: str | None = None, pue: float = 1.
         cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
         text.append("  ".join([line[0].ljust(widths[0]), *cells[1:]]))
     text.insert(1, "-" * len(text[0]))
-    return "\n".join([*(line.rstrip() for line in text), "", *_notes(comparison, country)]) + "\n"
+    return "\n".join([*(line.rstrip() for line in text), "", *_notes(comparison, country, pue)]) + "\n"
 
 
 def _cells(result: BenchResult) -> list[str]:
@@ -64,7 +64,7 @@ def _grams(result: BenchResult, country: str, pue: float) -> str:
     return NO_FIGURE if result.gross is None else f"{co2e(result.gross, country, pue=pue).value * 1e6:.3g}"
 
 
-def _notes(comparison: Comparison, country: str | None) -> list[str]:
+def _notes(comparison: Comparison, country: str | None, pue: float) -> list[str]:
     settings = comparison.settings
     notes = [
         f"{settings.state}, up to {settings.blocks} blocks; ± is the 95 % t-interval; net = gross - idle power x time"
@@ -92,7 +92,11 @@ def _notes(comparison: Comparison, country: str | None) -> list[str]:
             notes.append(f"{result.name}: {', '.join(sorted(own))}")
     if comparison.flags:
         notes.append(f"flags: {', '.join(sorted(comparison.flags))}")
-    return notes + ([] if country is None else [ATTRIBUTION])
+    if country is not None:
+        kind = "estimated" if pue == 1.0 else "assumed"
+        notes.append(f"CO2e ({kind}): of the gross joules, mean grid of {intensity(country).year}, PUE {pue:g}")
+        notes.append(ATTRIBUTION)
+    return notes
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
