@@ -1,18 +1,21 @@
 """The energy pass of a benchmark: after the timing, on the table's size, never a number that was not measured."""
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 from test_bench import FakeEngine, SilentProgress, make_plan, measure, record_of
 
 from frugalblas.bench import figures, joules, render
-from frugalblas.energy import EnergyUnavailable
 from frugalblas.energy.protocol import JoulesPass
+
+
+METER = SimpleNamespace(selection=SimpleNamespace(missing=()))
 
 
 @contextlib.contextmanager
 def some_meter():
-    yield "meter"
+    yield METER
 
 
 def fill(result, measure_joules, open_meter=some_meter):
@@ -23,7 +26,7 @@ def fill(result, measure_joules, open_meter=some_meter):
 
 
 def two_joules_each(calls, *, meter, flops, max_seconds, trace):
-    assert meter == "meter"
+    assert meter is METER
     assert flops == 2 * 32**3  # the size of the table
     for call in calls.values():
         call()
@@ -76,12 +79,14 @@ def test_no_room_for_any_gives_the_reason():
 
 
 def test_without_counters_the_table_says_why():
-    def no_meter():
-        raise EnergyUnavailable("this is a virtual machine")
-
-    result = fill(measure(), two_joules_each, open_meter=no_meter)
-    assert result["energy"] == {"source": None, "reason": "this is a virtual machine"}
-    assert "joules: this is a virtual machine" in render(result, 80)
+    why = ("powercap: vm: this is a virtual machine", "perf: vm: this is a virtual machine", "nvml: no driver")
+    blind = SimpleNamespace(selection=SimpleNamespace(missing=why))
+    result = fill(measure(), two_joules_each, open_meter=lambda: contextlib.nullcontext(blind))
+    assert result["energy"]["source"] is None
+    assert result["energy"]["reason"].count("this is a virtual machine") == 1
+    assert "no driver" in result["energy"]["reason"]
+    assert all(record["joules_per_call"] is None for record in result["cases"])
+    assert "joules: none. vm: this is a virtual machine" in render(result, 200)
 
 
 def test_ctrl_c_keeps_the_timing():

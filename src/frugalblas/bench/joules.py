@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ def measure(
     progress: Progress,
     result: Result,
     *,
-    open_meter: Callable[[], Any] = energy.Meter,
+    open_meter: Callable[[], Any] = functools.partial(energy.Meter, on_missing="none"),
     measure_joules: Callable[..., JoulesPass] = energy.measure_joules,
 ) -> None:
     """Fill in the J per call of the table's size, or the reason why there are none.
@@ -38,10 +39,11 @@ def measure(
         return
     try:
         with open_meter() as meter:
+            if meter.selection.missing:
+                result["energy"] = {"source": None, "reason": _why_not(meter.selection.missing)}
+                return
             progress.begin("measuring joules", SECONDS_SHARE * plan.seconds)
             _fill(plan, engine, result, size, lambda calls, **more: measure_joules(calls, meter=meter, **more))
-    except energy.EnergyUnavailable as error:
-        result["energy"] = {"source": None, "reason": str(error)}
     except KeyboardInterrupt:
         result["interrupted"] = True
         result["energy"] = {"source": None, "reason": "no joules: the energy pass was interrupted"}
@@ -66,6 +68,12 @@ def _fill(plan: Plan, engine: Engine, result: Result, size: Size, run: Callable[
     result["energy"] = {"source": found.source, "reason": found.reason}
     for record in records:
         record["joules_per_call"] = found.joules_per_call[_label(record)]
+
+
+def _why_not(missing: tuple[str, ...]) -> str:
+    """Each reason once, though several sources may give it: "powercap: vm-no-rapl: …", "perf: vm-no-rapl: …"."""
+    reasons = dict.fromkeys(line.partition(": ")[2] or line for line in missing)
+    return f"none. {'; '.join(reasons)} (frugalblas energy doctor says more)"
 
 
 def _label(record: CaseRecord) -> str:
