@@ -9,7 +9,6 @@ from test_bench import FakeEngine, SilentProgress, make_plan, measure, record_of
 from frugalblas.bench import figures, joules, render
 from frugalblas.energy.protocol import JoulesPass
 
-
 METER = SimpleNamespace(selection=SimpleNamespace(missing=()))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +19,17 @@ from .schema import CaseRecord, Result
 SECONDS_SHARE = 0.25  # of the timing's budget, on top of it: the default command then still ends within two minutes
 
 
+def _meter_or_reasons() -> energy.Meter:
+    return energy.Meter(on_missing="none")
+
+
 def measure(
     plan: Plan,
     engine: Engine,
     progress: Progress,
     result: Result,
     *,
-    open_meter: Callable[[], Any] = functools.partial(energy.Meter, on_missing="none"),
+    open_meter: Callable[[], Any] = _meter_or_reasons,
     measure_joules: Callable[..., JoulesPass] = energy.measure_joules,
 ) -> None:
     """Fill in the J per call of the table's size, or the reason why there are none.
