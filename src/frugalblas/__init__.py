@@ -4,7 +4,9 @@
 `algorithms()` lists the rungs, `explain(A, B)` says what a call would do, `info()` what was found on this machine.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import Any as _Any
 
 from ._core import explain, free_workspace, sgemm
 from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
@@ -26,3 +28,10 @@ __all__ = [
     "set_num_threads",
     "sgemm",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    # Loaded on first use: a program that only multiplies does not pay for it.
+    if name == "energy":
+        return _import_module(".energy", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,3 +52,13 @@ def test_everything_public_is_there():
     assert set(frugalblas.energy.__all__) == {
         name for name in frugalblas.energy.__all__ if getattr(frugalblas.energy, name, None) is not None
     }
+
+
+def test_the_package_loads_it_on_first_use():
+    code = (
+        "import sys, frugalblas\n"
+        "assert 'frugalblas.energy' not in sys.modules\n"
+        "assert frugalblas.energy.Meter\n"
+        "assert not hasattr(frugalblas, 'nothing_of_this_name')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

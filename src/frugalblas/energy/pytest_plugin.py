@@ -1,8 +1,8 @@
 """A pytest plugin: the joules of every pytest-benchmark test, in ``extra_info["energy"]``.
 
-Asked for with ``pytest --benchmark-energy``. The timed loop is not touched: when a test has ended, what its
-``benchmark`` fixture called is called again by the protocol, in a pass of its own. Without a counter the entry holds
-the reason.
+Asked for with ``pytest -p frugalblas.energy.pytest_plugin --benchmark-energy``. The timed loop is not touched: when a
+test has ended, what its ``benchmark`` fixture called is called again by the protocol, in a pass of its own. Without a
+counter the entry holds the reason.
 """
 
 from __future__ import annotations
