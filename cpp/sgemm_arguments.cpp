@@ -1,0 +1,397 @@
+// sgemm_arguments.cpp: the checks that protect memory.
+//
+// Their order is a promise: the strategy first (does it exist, can it run here), then numbers, then arrays.
+#define FB_NUMPY_API_HERE
+#include "sgemm_arguments.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+namespace fb::call {
+namespace {
+
+PyObject* refuse_function = nullptr;    // raises the error for a strategy that cannot be used
+PyObject* threads_context = nullptr;    // contextvar: int, or unset
+std::atomic<bool> context_used{false};  // no context ever set a thread count: skip the lookup
+
+// ---- algo= ----
+
+// Strategies met so far, by the string that asked for them: a call costs one dictionary lookup, no parsing.
+PyObject* known_strategies = nullptr;  // dict: str -> index into `strategies`
+std::vector<Strategy> strategies;
+
+bool refuse(PyObject* algo) {
+  Reference result(PyObject_CallOneArg(refuse_function, algo));
+  if (result.object) PyErr_Format(PyExc_SystemError, "strategy %R was refused without a reason", algo);
+  return false;
+}
+
+// "name" or "name@variant".
+bool parse_strategy(const std::string& text, Strategy& s) {
+  const auto at = text.find('@');
+  const std::string name = text.substr(0, at);
+  s = {-1, nullptr, nullptr};
+  if (text == "auto") return true;
+  s.entry = frugalblas_find_entry(name.c_str());
+  if (s.entry < 0) return false;
+  if (at != std::string::npos && !(s.variant = frugalblas_find_variant(text.c_str() + at + 1))) return false;
+  const fb::Entry* entries;
+  frugalblas_entries(&entries);
+  if (entries[s.entry].kind == fb::Kind::interpreted) return !s.variant;
+  s.algorithm = frugalblas_algorithm(s.entry, s.variant);
+  return s.algorithm;
+}
+
+bool find_strategy(PyObject* algo, Strategy& s) {
+  if (!PyUnicode_Check(algo)) {
+    PyErr_Format(PyExc_TypeError, "algo is %R, expected a string such as 'auto', 'blocked' or 'blocked@v3'", algo);
+    return false;
+  }
+  if (PyObject* index = PyDict_GetItemWithError(known_strategies, algo)) {
+    s = strategies[PyLong_AsSize_t(index)];
+  } else {
+    if (PyErr_Occurred()) return false;
+    Py_ssize_t length;
+    const char* text = PyUnicode_AsUTF8AndSize(algo, &length);
+    if (!text) return false;
+    if (std::strlen(text) != static_cast<std::size_t>(length) || !parse_strategy(text, s)) return refuse(algo);
+    Reference new_index(PyLong_FromSize_t(strategies.size()));
+    if (!new_index.object || PyDict_SetItem(known_strategies, algo, new_index.object) < 0) return false;
+    strategies.push_back(s);
+  }
+  // Asked again every time: a library may have been installed or loaded meanwhile.
+  if (s.algorithm && s.algorithm->unavailable && s.algorithm->unavailable()) return refuse(algo);
+  return true;
+}
+
+// ---- arrays ----
+
+bool is_masked(PyObject* object) {
+  if (PyArray_CheckExact(object)) return false;
+  Reference ma(PyImport_ImportModule("numpy.ma"));
+  Reference type(ma.object ? PyObject_GetAttrString(ma.object, "MaskedArray") : nullptr);
+  return type.object && PyObject_IsInstance(object, type.object) == 1;
+}
+
+// A native, aligned, two-dimensional float32 array, or an error that names the argument, what it is, and the fix.
+bool check_matrix(PyObject* object, const char* name) {
+  if (!PyArray_Check(object)) {
+    PyErr_Format(PyExc_TypeError,
+                 "%s is of type %.200s, expected a numpy.ndarray of float32; convert it with "
+                 "numpy.asarray(%s, dtype=numpy.float32)",
+                 name, Py_TYPE(object)->tp_name, name);
+    return false;
+  }
+  PyArrayObject* array = reinterpret_cast<PyArrayObject*>(object);
+  PyObject* dtype = reinterpret_cast<PyObject*>(PyArray_DESCR(array));
+  if (is_masked(object)) {
+    PyErr_Format(PyExc_TypeError,
+                 "%s is a masked array, and a product cannot honour its mask; pass %s.filled(value) instead", name,
+                 name);
+    return false;
+  }
+  if (PyErr_Occurred()) return false;
+  if (PyArray_TYPE(array) != NPY_FLOAT) {
+    PyErr_Format(
+        PyExc_TypeError,
+        PyArray_ISCOMPLEX(array) || PyArray_TYPE(array) == NPY_OBJECT
+            ? "%s has dtype %S, expected float32; complex and object products are not offered: use numpy.matmul"
+            : "%s has dtype %S, expected float32; convert it with %s.astype(numpy.float32)",
+        name, dtype, name);
+    return false;
+  }
+  if (!PyArray_ISNOTSWAPPED(array)) {
+    PyErr_Format(PyExc_TypeError,
+                 "%s has byte-swapped dtype %R, expected native float32; convert it with "
+                 "%s.astype(numpy.float32)",
+                 name, dtype, name);
+    return false;
+  }
+  if (PyArray_NDIM(array) != 2) {
+    Reference shape(PyObject_GetAttrString(object, "shape"));
+    if (shape.object)
+      PyErr_Format(PyExc_ValueError,
+                   "%s has %d dimension%s, shape %S, expected 2; reshape it, for example %s[:, None] for a column",
+                   name, PyArray_NDIM(array), PyArray_NDIM(array) == 1 ? "" : "s", shape.object, name);
+    return false;
+  }
+  if (!PyArray_ISALIGNED(array)) {
+    PyErr_Format(PyExc_ValueError, "%s is not aligned to 4 bytes; copy it with %s.copy()", name, name);
+    return false;
+  }
+  return true;
+}
+
+// Strides of dimensions of one element are arbitrary in NumPy, also where they are no multiple of four bytes.
+index_t stride(PyArrayObject* array, int dimension, index_t if_single) {
+  if (PyArray_DIM(array, dimension) <= 1) return if_single;
+  return PyArray_STRIDE(array, dimension) / static_cast<index_t>(sizeof(float));
+}
+
+struct Operand {
+  PyArrayObject* array;
+  index_t rows, columns;
+  fb::ConstMatrix matrix;
+};
+
+Operand operand(PyObject* object, bool transposed) {
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
+  const int row = transposed ? 1 : 0, column = 1 - row;
+  const index_t columns = PyArray_DIM(a, column);
+  // A single column of adjacent elements reads as rows of one; a single row as one whose elements are adjacent.
+  return {a,
+          PyArray_DIM(a, row),
+          columns,
+          {static_cast<const float*>(PyArray_DATA(a)), stride(a, row, columns), stride(a, column, 1)}};
+}
+
+// True if two elements of `out` share an address (a broadcast view, say).
+bool overlaps_itself(const fb::Matrix& C, index_t M, index_t N) {
+  const index_t s = std::abs(C.row_stride), t = std::abs(C.col_stride);
+  if (M == 0 || N == 0 || (M == 1 && N == 1)) return false;  // NumPy's strides of an empty array may be zero
+  if (M == 1 || N == 1) return (M == 1 ? t : s) == 0;
+  if (s == 0 || t == 0) return true;
+  const index_t common = std::gcd(s, t);  // rows i and columns j meet where i*s == j*t: at multiples of (t, s)/gcd
+  return t / common <= M - 1 && s / common <= N - 1;
+}
+
+// ---- numbers ----
+
+bool parse_scalar(PyObject* object, const char* name, float& value) {
+  const double number = PyFloat_AsDouble(object);
+  if (number == -1.0 && PyErr_Occurred()) {
+    PyErr_Format(PyExc_TypeError, "%s is %R, expected a real number", name, object);
+    return false;
+  }
+  value = static_cast<float>(number);
+  if (std::isinf(value) && !std::isinf(number)) {
+    PyErr_Format(PyExc_ValueError, "%s is %R, which float32 cannot hold; its largest value is 3.4028235e38", name,
+                 object);
+    return false;
+  }
+  return true;
+}
+
+// True, False, 0, 1 and NumPy's bools. Strings are refused: BLAS's "N" would count as true.
+bool parse_flag(PyObject* object, const char* name, bool& value) {
+  if (PyBool_Check(object)) {
+    value = object == Py_True;
+    return true;
+  }
+  if (PyArray_IsScalar(object, Bool) || PyLong_Check(object) || PyArray_IsScalar(object, Integer)) {
+    const long number = PyArray_IsScalar(object, Bool) ? PyObject_IsTrue(object) : PyLong_AsLong(object);
+    if (number == 0 || number == 1) {
+      value = number;
+      return true;
+    }
+    PyErr_Clear();
+  }
+  PyErr_Format(PyExc_TypeError, "%s is %R, expected True or False", name, object);
+  return false;
+}
+
+// 0 means: not given.
+bool parse_threads(PyObject* object, int& threads) {
+  const bool boolean = PyBool_Check(object) || PyArray_IsScalar(object, Bool);
+  if (!boolean && !PyIndex_Check(object)) {
+    PyErr_Format(PyExc_TypeError, "threads is %R, expected a whole number or None", object);
+    return false;
+  }
+  const Py_ssize_t n = boolean ? 0 : PyNumber_AsSsize_t(object, nullptr);
+  if (n == -1 && PyErr_Occurred()) return false;
+  if (n < 1 || n > frugalblas_max_threads()) {
+    PyErr_Format(PyExc_ValueError, "threads is %R, expected a whole number from 1 to %d, or None for the default",
+                 object, frugalblas_max_threads());
+    return false;
+  }
+  threads = static_cast<int>(n);
+  return true;
+}
+
+// The context's setting, else the process's.
+bool default_threads(int& threads) {
+  if (context_used.load(std::memory_order_relaxed)) {
+    PyObject* value = nullptr;
+    if (PyContextVar_Get(threads_context, Py_None, &value) < 0) return false;
+    Reference held(value);
+    if (value != Py_None) {
+      threads = static_cast<int>(PyLong_AsLong(value));
+      return threads != -1 || !PyErr_Occurred();
+    }
+  }
+  threads = frugalblas_get_num_threads();
+  return true;
+}
+
+// ---- all of them ----
+
+enum Keyword { k_A, k_B, k_out, k_alpha, k_beta, k_trans_a, k_trans_b, k_algo, k_threads, k_precision, keyword_count };
+const char* const keyword_names[] = {"A",       "B",       "out",  "alpha",   "beta",
+                                     "trans_a", "trans_b", "algo", "threads", "precision"};
+PyObject* keywords[keyword_count];  // interned, so that a call's keywords compare by address
+
+// Puts each argument into its place; nullptr where it was not given.
+bool sort_arguments(PyObject* const* args, Py_ssize_t positional, PyObject* names, PyObject** sorted) {
+  if (positional > 2) {
+    PyErr_Format(PyExc_TypeError,
+                 "takes 2 positional arguments, A and B, but %zd were given; the others need their names, as in out=",
+                 positional);
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < positional; ++i) sorted[i] = args[i];
+  const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    int k = 0;
+    while (k < keyword_count && name != keywords[k]) ++k;
+    if (k == keyword_count)  // not interned: compare the text
+      for (k = 0; k < keyword_count && PyUnicode_Compare(name, keywords[k]) != 0;) ++k;
+    if (k == keyword_count) {
+      PyErr_Format(
+          PyExc_TypeError,
+          "unexpected keyword argument %R; the names are A, B, out, alpha, beta, trans_a, trans_b, algo, threads "
+          "and precision",
+          name);
+      return false;
+    }
+    if (sorted[k]) {
+      PyErr_Format(PyExc_TypeError, "argument %R was given twice", name);
+      return false;
+    }
+    sorted[k] = args[positional + i];
+  }
+  for (int k : {k_A, k_B})
+    if (!sorted[k]) {
+      PyErr_Format(PyExc_TypeError, "missing argument %s: the call is sgemm(A, B, ...)", keyword_names[k]);
+      return false;
+    }
+  return true;
+}
+bool check_out(Call& call) {
+  fb::Gemm& g = call.job;
+  if (!check_matrix(call.out, "out")) return false;
+  PyArrayObject* out = reinterpret_cast<PyArrayObject*>(call.out);
+  if (PyArray_DIM(out, 0) != g.M || PyArray_DIM(out, 1) != g.N) {
+    PyErr_Format(PyExc_ValueError, "out has shape (%zd, %zd), expected (%zd, %zd), the shape of the product",
+                 PyArray_DIM(out, 0), PyArray_DIM(out, 1), g.M, g.N);
+    return false;
+  }
+  if (!PyArray_ISWRITEABLE(out)) {
+    PyErr_SetString(PyExc_ValueError, "out is read-only; pass a writeable array, for example out.copy()");
+    return false;
+  }
+  g.C = {static_cast<float*>(PyArray_DATA(out)), stride(out, 0, g.N), stride(out, 1, 1)};
+  if (overlaps_itself(g.C, g.M, g.N)) {
+    PyErr_SetString(PyExc_ValueError,
+                    "out has elements that share an address (a broadcast view?); pass an array of its own memory");
+    return false;
+  }
+  return true;
+}
+
+bool check_precision(PyObject* precision) {
+  if (!PyUnicode_Check(precision)) {
+    PyErr_Format(PyExc_TypeError, "precision is %R, expected the string 'fp32'", precision);
+    return false;
+  }
+  if (PyUnicode_CompareWithASCIIString(precision, "fp32") == 0) return true;
+  PyErr_Format(PyExc_ValueError, "precision is %R; the strategies of this build offer 'fp32'", precision);
+  return false;
+}
+
+// Everything about a call that can be wrong, before anything is allocated.
+}  // namespace
+
+bool may_overlap(PyArrayObject* x, PyArrayObject* y) {
+  const auto extent = [](PyArrayObject* a, const char*& low, const char*& high) {
+    low = high = PyArray_BYTES(a);
+    for (int d = 0; d < 2; ++d) {
+      const index_t reach = PyArray_DIM(a, d) ? (PyArray_DIM(a, d) - 1) * PyArray_STRIDE(a, d) : 0;
+      (reach < 0 ? low : high) += reach;
+    }
+    high += sizeof(float);
+  };
+  const char *x_low, *x_high, *y_low, *y_high;
+  extent(x, x_low, x_high);
+  extent(y, y_low, y_high);
+  return x_low < y_high && y_low < x_high;
+}
+
+bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& call) {
+  PyObject* given[keyword_count] = {};
+  if (!sort_arguments(args, positional, names, given)) return false;
+  if (given[k_algo] && !find_strategy(given[k_algo], call.strategy)) return false;
+  if (given[k_precision] && !check_precision(given[k_precision])) return false;
+  fb::Gemm& g = call.job;
+  g.alpha = 1;
+  if (given[k_alpha] && !parse_scalar(given[k_alpha], "alpha", g.alpha)) return false;
+  if (given[k_beta] && !parse_scalar(given[k_beta], "beta", g.beta)) return false;
+  if (given[k_trans_a] && !parse_flag(given[k_trans_a], "trans_a", call.trans_a)) return false;
+  if (given[k_trans_b] && !parse_flag(given[k_trans_b], "trans_b", call.trans_b)) return false;
+  call.threads_given = given[k_threads] && given[k_threads] != Py_None;
+  if (call.threads_given) {
+    if (!parse_threads(given[k_threads], g.threads)) return false;
+  } else if (!default_threads(g.threads)) {
+    return false;
+  }
+  if (is_interpreted(call.strategy)) {
+    if (call.threads_given && g.threads > 1) {
+      PyErr_Format(PyExc_ValueError, "threads is %d, but strategy %R runs on one thread only; pass threads=1 or None",
+                   g.threads, given[k_algo]);
+      return false;
+    }
+    g.threads = 1;
+  }
+
+  call.A = given[k_A];
+  call.B = given[k_B];
+  if (!check_matrix(call.A, "A") || !check_matrix(call.B, "B")) return false;
+  const Operand A = operand(call.A, call.trans_a), B = operand(call.B, call.trans_b);
+  if (A.columns != B.rows) {
+    PyErr_Format(PyExc_ValueError,
+                 "inner dimensions differ: A%s is (%zd, %zd) and B%s is (%zd, %zd), but A's columns must be as many as "
+                 "B's rows",
+                 call.trans_a ? " transposed" : "", A.rows, A.columns, call.trans_b ? " transposed" : "", B.rows,
+                 B.columns);
+    return false;
+  }
+  g.M = A.rows, g.N = B.columns, g.K = A.columns;
+  g.A = A.matrix, g.B = B.matrix;
+
+  call.out = given[k_out] == Py_None ? nullptr : given[k_out];
+  if (call.out) return check_out(call);
+  if (g.beta != 0) {
+    PyErr_Format(PyExc_ValueError, "beta is %R but there is no out to multiply by it; pass out= or leave beta at 0",
+                 given[k_beta]);
+    return false;
+  }
+  if (g.N > 0 && g.M > NPY_MAX_INTP / static_cast<index_t>(sizeof(float)) / g.N) {
+    PyErr_Format(PyExc_ValueError, "the product would have shape (%zd, %zd), more bytes than can be addressed", g.M,
+                 g.N);
+    return false;
+  }
+  return true;
+}
+
+bool prepare() {
+  if (known_strategies) return true;
+  import_array1(false);
+  for (int k = 0; k < keyword_count; ++k)
+    if (!(keywords[k] = PyUnicode_InternFromString(keyword_names[k]))) return false;
+  if (!(threads_context = PyContextVar_New("frugalblas.num_threads", nullptr))) return false;
+  return (known_strategies = PyDict_New());
+}
+
+void set_refuse(PyObject* function) { Py_XSETREF(refuse_function, Py_NewRef(function)); }
+
+PyObject* threads_variable() {
+  context_used.store(true, std::memory_order_relaxed);
+  return Py_NewRef(threads_context);
+}
+
+}  // namespace fb::call
