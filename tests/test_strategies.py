@@ -118,6 +118,11 @@ def test_every_size_of_register_tile(strategy):
             assert out.stray_writes() == 0, f"tile {M}x{N} wrote outside out"
 
 
+def same_bits(X, Y):
+    """Not `==` inside an assert: pytest would explain the difference of two megabytes for minutes."""
+    return X.tobytes() == Y.tobytes()
+
+
 def big_shapes(algo: str) -> list[tuple[int, int, int]]:
     """Several blocks in each dimension in turn, and work for the largest team of the tests."""
     b = blocks(algo)
@@ -150,7 +155,7 @@ def test_bits_do_not_depend_on_threads_or_time(strategy):
                 )
             check(results[0], A, B, C0, alpha=alpha, beta=beta)
             for threads, C in zip((*strategy.threads, "again"), results, strict=True):
-                assert C.tobytes() == results[0].tobytes(), f"{M}x{N}x{K}: other bits with threads={threads}"
+                assert same_bits(C, results[0]), f"{M}x{N}x{K}: other bits with threads={threads}"
 
 
 @pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
@@ -166,4 +171,4 @@ def test_teams_do_not_race(strategy):
     for threads in (2, 3, 7, 7, 7, 7):
         frugalblas.free_workspace()
         together = frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads)
-        assert together.tobytes() == alone.tobytes(), f"other bits with threads={threads}"
+        assert same_bits(together, alone), f"other bits with threads={threads}"
