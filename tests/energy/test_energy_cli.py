@@ -305,12 +305,14 @@ protocol.compare = with_counters if {counters} else without
 def test_the_pytest_plugin_stores_joules_in_extra_info(tmp_path, counters):
     here = os.path.dirname(os.path.abspath(__file__))
     (tmp_path / "test_it.py").write_text(PLUGIN_TEST.format(here=here, counters=counters))
+    # pytest-benchmark switches itself off in a worker of xdist, as which a child of one would count.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-p", "frugalblas.energy.pytest_plugin", "--rootdir", str(tmp_path),
             "--benchmark-energy", "--benchmark-json=out.json", "--benchmark-max-time=0.01", "test_it.py",
         ],
-        cwd=tmp_path, check=True, capture_output=True,
+        cwd=tmp_path, env=environment, check=True, capture_output=True,
     )  # fmt: skip
     tests = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
     assert len(tests) == 2
