@@ -3,7 +3,7 @@
 // Course v6. Three loops cut the job into blocks that each fit one level of cache and copy ("pack") them into the order
 // the register tile reads: KC x NC of B for L3, MC x KC of A for L2, and in it one KC x NR panel of B for L1.
 //   for jc over N by NC, for pc over K by KC: pack B;  for ic over M by MC: pack A;  for jr by NR, for ir by MR: tile
-// So every element is fetched from main memory a handful of times, and the tile never waits for a load.
+// So every element is fetched from main memory a handful of times, and the tile seldom waits for a load.
 // Still wasted with several threads: each takes its own rows of C and packs all of B for itself; `openmp` shares it.
 // Change block sizes in simd/blocking.hpp, the tile in simd/tile.hpp; the loops below need no change for either.
 #include "../algorithm.hpp"

@@ -26,7 +26,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
   // The packed MC x KC block of A is read NC/NR times and must stay in L2, beside the panels of B: half of L2.
   const index_t MC = equal_part(g.M, cache.l2 / 2 / (kc_max * bytes), MR);
   // The packed KC x NC block of B is read M/MC times and must stay in L3, which other cores and tenants share: a
-  // quarter, and at most 8 MiB, past which a longer panel saves nothing measurable.
+  // quarter, and at most 8 MiB, to keep scratch memory in bounds.
   const index_t NC = equal_part(g.N, min(cache.l3 / 4, 8 << 20) / (kc_max * bytes), NR);
   return {MR, NR, MC, KC, NC};
 }

@@ -1,6 +1,6 @@
 """Every way to multiply two float32 matrices, behind one function: what each costs in time and in joules.
 
-`sgemm(A, B)` takes the fastest strategy for the shape, `sgemm(A, B, algo="blocked", threads=1)` one rung of the ladder;
+`sgemm(A, B)` takes our fastest strategy for the shape, `sgemm(A, B, algo="blocked", threads=1)` one rung of the ladder;
 `algorithms()` lists the rungs, `explain(A, B)` says what a call would do, `info()` what was found on this machine.
 """
 
