@@ -43,7 +43,7 @@ def shapes(algo: str) -> dict[str, tuple[int, int, int]]:
         "NC - 1": (3, NC - 1, 2),
         "NC + 1": (3, NC + 1, 2),
         "NC + 1 as rows": (NC + 1, 3, 2),
-        "MC + 1 and KC + 1": (MC + 1, 2 * NR + 1, KC + 1),
+        "MC + 1 and KC + 1": (MC + 1, 7, KC + 1),
     }
 
 
@@ -161,11 +161,11 @@ def test_bits_do_not_depend_on_threads_or_time(strategy):
 @pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
 def test_teams_do_not_race(strategy):
     """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
-    more threads than CPUs, so that some are always behind."""
+    more threads than CPUs, so that some are always behind. A in Fortran order, which is packed."""
     b = blocks(strategy.algo)
-    M, N, K = b["MC"], 64 * b["NR"], 6 * b["KC"]
+    M, N, K = 64 * b["MR"], 2 * b["NC"] + 1, 6 * b["KC"]
     rng = np.random.default_rng(0)
-    A, B = rng.standard_normal((M, K), dtype=np.float32), rng.standard_normal((K, N), dtype=np.float32)
+    A, B = rng.standard_normal((K, M), dtype=np.float32).T, rng.standard_normal((K, N), dtype=np.float32)
     alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
     check(alone, A, B)
     for threads in (2, 3, 7, 7, 7, 7):

@@ -6,8 +6,7 @@
 // Still wasted, on large matrices: each step of k reads B from another row, another page, and once the columns of B no
 // longer fit the cache they are fetched again for every MR rows of C. `blocked` copies them into cache-sized panels.
 #include "../algorithm.hpp"
-#include "../simd/matrix.hpp"
-#include "../simd/tile.hpp"
+#include "../simd/pack.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -16,8 +15,10 @@ static Blocks blocks(const Gemm&) { return {MR, NR, 0, 0, 0}; }
 
 // Tiles are numbered down the columns of C, so that neighbours share the NR columns of B they read.
 static void multiply_tile(const Gemm& g, index_t tile_rows, index_t t) {
-  const index_t i = t % tile_rows * MR, j = t / tile_rows * NR;
-  const int mr = static_cast<int>(min(MR, g.M - i)), nr = static_cast<int>(min(NR, g.N - j));
+  const Cut rows = row_panels(g.M), registers = column_panels(g.N);
+  const index_t i = rows.start(t % tile_rows), j = registers.start(t / tile_rows) * VL;
+  const int mr = static_cast<int>(rows.size(t % tile_rows));
+  const int nr = static_cast<int>(min(registers.size(t / tile_rows) * VL, g.N - j));
   const TileOperands operands = {at(g.A, i, 0).data, g.A.row_stride, g.A.col_stride, at(g.B, 0, j).data,
                                  g.B.row_stride};
   if (nr % VL == 0)
@@ -27,7 +28,7 @@ static void multiply_tile(const Gemm& g, index_t tile_rows, index_t t) {
 }
 
 static void multiply_tiles(const Gemm& g) {
-  const index_t tile_rows = ceil_div(g.M, MR), tiles = tile_rows * ceil_div(g.N, NR);
+  const index_t tile_rows = row_panels(g.M).count(), tiles = tile_rows * column_panels(g.N).count();
   if (g.threads == 1) {  // no team: opening one costs more than a small product
     for (index_t t = 0; t < tiles; ++t) multiply_tile(g, tile_rows, t);
     return;

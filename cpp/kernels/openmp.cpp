@@ -1,12 +1,11 @@
 // openmp — `blocked` on a team of threads that cooperate: the fast parallel sgemm.
 //
-// The course's OpenMP part. The team packs each KC x NC block of B together and then shares it, where `blocked` packs
-// it once per thread: one copy in the shared L3 instead of one per core. Each thread packs the blocks of A it
-// multiplies for itself, into its own L2. Work is handed out as (block of A) x (group of columns), so that there is
-// enough of it for everybody also when C is flat; numbering runs along a block of A, so that a thread rarely packs one
-// twice. Threads take whole tiles and K is never split between them: the result has the same bits for any number of
-// threads.
+// The course's OpenMP part. Each thread packs strips of B into its own L2 and multiplies them with all of A; an A that
+// needs packing is packed by the team together and shared in L3. Threads start at different strips and draw the rows of
+// a strip piece by piece, so that one that is through with its own strips helps with those of a slower one.
+// Threads take whole tiles and K is never split between them: the result has the same bits for any number of threads.
 #include <omp.h>
+#include <cstdint>
 
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
@@ -15,43 +14,54 @@
 
 namespace fb::FB_VARIANT {
 
-constexpr index_t PARTS = 4;  // pieces of work per thread and block of B, so that one slow core delays the rest little
+constexpr index_t PIECE =
+    16;                       // row panels of a piece of work: some 100 us, which drawing it and its end cost little of
+constexpr index_t PARTS = 4;  // but at least this many pieces a thread, so that all have something to do
 
 static Blocks blocks(const Gemm& job) { return cache_blocks(with_adjacent_columns(job)); }
 
 static void run(const Gemm& job) {
   const Gemm g = with_adjacent_columns(job);
   const Blocks block = cache_blocks(g);
-  const index_t a_floats = block.MC * block.KC, b_floats = block.KC * round_up(block.NC, VL);
-  const Workspace workspace(b_floats + g.threads * a_floats);
-  float* const b_block = workspace.data();
-  const index_t a_blocks = ceil_div(g.M, block.MC);
+  const index_t for_a = a_floats(g, block), for_b = b_floats(block), strips = ceil_div(g.N, block.NC);
+  const Workspace workspace(for_a + g.threads * for_b + strips);
+  float* const a_block = for_a ? workspace.data() : nullptr;
+  static_assert(sizeof(std::int32_t) == sizeof(float));
+  std::int32_t* const drawn = reinterpret_cast<std::int32_t*>(workspace.data() + for_a +
+                                                              g.threads * for_b);  // pieces of each strip drawn so far
 
 #pragma omp parallel num_threads(g.threads)
   {
-    float* const a_block = b_block + b_floats + omp_get_thread_num() * a_floats;
-    for (index_t jc = 0; jc < g.N; jc += block.NC) {
-      const index_t nc = min(block.NC, g.N - jc), panels = ceil_div(nc, NR);
-      const index_t groups = min(panels, ceil_div(PARTS * g.threads, a_blocks));
-      const index_t group = ceil_div(panels, groups) * NR;  // columns of one piece of work
+    const index_t thread = omp_get_thread_num();
+    float* const b_strip = workspace.data() + for_a + thread * for_b;
+    for (index_t ic = 0; ic < g.M; ic += block.MC) {
+      const index_t mc = min(block.MC, g.M - ic), panels = row_panels(mc).count();
+      const index_t piece = min(PIECE, ceil_div(panels, ceil_div(PARTS * g.threads, strips)));
       for (index_t pc = 0; pc < g.K; pc += block.KC) {
         const index_t kc = min(block.KC, g.K - pc);
         const float beta = pc == 0 ? g.beta : 1;
-#pragma omp for schedule(static)  // its closing barrier: nobody reads the panels before all are packed
-        for (index_t p = 0; p < panels; ++p) pack_b_panel(nc, kc, at(g.B, pc, jc), p * NR, b_block);
+        const ConstMatrix A = at(g.A, ic, pc);
+        if (a_block)
+#pragma omp for schedule(static) nowait
+          for (index_t p = 0; p < panels; p += SIDE) pack_a_panels(mc, kc, A, p, a_block);
+#pragma omp for schedule(static)  // its closing barrier: nobody draws before all is counted from zero and A is packed
+        for (index_t s = 0; s < strips; ++s) drawn[s] = 0;
 
-        index_t packed = -1;       // which block of A this thread holds
-#pragma omp for schedule(dynamic)  // and nobody repacks them before all are read
-        for (index_t piece = 0; piece < a_blocks * groups; ++piece) {
-          const index_t ic = piece / groups * block.MC, mc = min(block.MC, g.M - ic);
-          if (packed != ic)
-            for (index_t ir = 0; ir < mc; ir += MR) pack_a_panel(mc, kc, at(g.A, ic, pc), ir, a_block);
-          packed = ic;
-          const index_t first = piece % groups * group;
-          for (index_t jr = first; jr < min(nc, first + group); jr += NR)
-            multiply_panel(mc, static_cast<int>(min(NR, nc - jr)), kc, a_block, b_block + jr * kc, g.alpha, beta,
-                           at(g.C, ic, jc + jr));
+        for (index_t s = 0; s < strips; ++s) {
+          const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
+          const index_t nc = min(block.NC, g.N - jc);
+          StripProduct product = {mc,      nc,    kc,      A,    a_block,        at(g.B, pc, jc),
+                                  b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+          for (;;) {
+            std::int32_t mine;
+#pragma omp atomic capture
+            mine = drawn[strip]++;
+            const index_t first = mine * piece;
+            if (first >= panels) break;
+            multiply_strip(product, first, min(panels, first + piece));
+          }
         }
+#pragma omp barrier  // nobody repacks the block of A, or adds to C, before all are through with this part of K
       }
     }
   }

@@ -1,4 +1,5 @@
-// blocking.hpp: the cache blocks MC, KC, NC of `blocked` and `openmp`, and the product of two packed blocks.
+// blocking.hpp: the cache blocks MC, KC, NC of `blocked` and `openmp`, and the product of a block of A with a strip of
+// B.
 #pragma once
 #include "../cpu.hpp"
 #include "pack.hpp"
@@ -12,32 +13,73 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
   return round_up(ceil_div(total, ceil_div(total, units * unit)), unit);
 }
 
+// The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. Any
+// other A is packed.
+static inline bool packs_a(const Gemm& g) { return g.A.col_stride != 1; }
+
 // Block sizes follow the shape and the caches, never the thread count: results do not depend on it.
 static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
-  // A KC x NR panel of B is read MC/MR times and should stay in L1, beside the A panel and C tile streaming past: half
-  // of L1. But never fewer than 256 steps of k, to be worth the load and store of the tile of C that each part of K
-  // costs: wide AVX-512 panels then come from L2, which can still deliver them.
-  constexpr index_t kc_min = 256;
-  const index_t kc_l1 = cache.l1d / 2 / (NR * bytes);
-  const index_t kc_max = kc_l1 > kc_min ? kc_l1 : kc_min;
+  // An MR x KC panel of A is read NC/NR times and should stay in L1, while B streams past it: half of L1. Longer parts
+  // of K are cheaper, each costs a load and a store of all of C; beyond 512 steps nothing was gained.
+  const index_t kc_max = min(512, cache.l1d / 2 / (MR * bytes));
   const index_t KC = equal_part(g.K, kc_max, 1);
-  // The packed MC x KC block of A is read NC/NR times and must stay in L2, beside the panels of B: half of L2.
-  const index_t MC = equal_part(g.M, cache.l2 / 2 / (kc_max * bytes), MR);
-  // The packed KC x NC block of B is read M/MC times and must stay in L3, which other cores and tenants share: a
-  // quarter, and at most 8 MiB, to keep scratch memory in bounds.
-  const index_t NC = equal_part(g.N, min(cache.l3 / 4, 8 << 20) / (kc_max * bytes), NR);
+  // The packed KC x NC strip of B is read M/MR times and must stay in L2, beside the panels of A and C: half of L2.
+  const index_t NC = equal_part(g.N, cache.l2 / 2 / (kc_max * bytes), NR);
+  // The MC x KC block of A is read N/NC times; where it is packed it must stay in L3, which other cores and tenants
+  // share: a quarter, and at most 8 MiB, to keep scratch memory in bounds.
+  const index_t mc_max = min(cache.l3 / 4, 8 << 20) / (kc_max * bytes);
+  const index_t MC = packs_a(g) ? equal_part(g.M, mc_max, MR) : g.M;
   return {MR, NR, MC, KC, NC};
 }
 
-// C(mc,nr) += A(mc,kc)·B(kc,nr): one panel of packed B, resident in L1, against the whole packed block of A.
-static inline void multiply_panel(index_t mc, int nr, index_t kc, const float* a_block, const float* b_panel,
-                                  float alpha, float beta, const Matrix& C) {
-  for (index_t ir = 0; ir < mc; ir += MR) {
-    const int mr = static_cast<int>(min(MR, mc - ir));
-    const TileOperands operands = {a_block + ir * kc, 1, mr, b_panel, 0};
-    tile<Source::packed>(mr, nr, kc, operands, alpha, beta, {C.data + ir * C.row_stride, C.row_stride, C.col_stride});
+// Scratch memory of a job: floats of a packed block of A, and of a packed strip of B.
+static inline index_t a_floats(const Gemm& g, const Blocks& block) { return packs_a(g) ? block.MC * block.KC : 0; }
+static inline index_t b_floats(const Blocks& block) { return block.KC * round_up(block.NC, VL); }
+
+// What one block of A and one strip of B contribute to C: C(mc,nc) += A(mc,kc)·B(kc,nc).
+struct StripProduct {
+  index_t mc, nc, kc;
+  ConstMatrix A;
+  const float* a_block;  // A packed; null: read A in place
+  ConstMatrix B;
+  float* b_strip;  // B packed, once `packed` says so
+  bool packed;
+  float alpha, beta;
+  Matrix C;
+};
+
+// The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
+static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
+  const Cut row_cut = row_panels(s.mc), column_cut = column_panels(s.nc);
+  // Where rows of B are short, they need no pass of their own: the first tiles to read them copy them. Long rows are
+  // far apart, and walking down them a panel at a time costs the tile more misses than whole rows cost pack_strip.
+  const bool short_rows = s.kc * s.B.row_stride <= cache_sizes().l2 / index_t{sizeof(float)};
+  const bool copying = !s.packed && s.B.col_stride == 1 && short_rows;
+  if (!s.packed && !copying) pack_strip(s.nc, s.kc, s.B, s.b_strip);
+  s.packed = true;
+  for (index_t q = first; q < last; ++q) {
+    const index_t ir = row_cut.start(q);
+    const int mr = static_cast<int>(row_cut.size(q));
+    for (index_t p = 0; p < column_cut.count(); ++p) {
+      const index_t jr = column_cut.start(p) * VL;
+      const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
+      float* const b_panel = s.b_strip + jr * s.kc;
+      TileOperands op = {at(s.A, ir, 0).data, s.A.row_stride, s.A.col_stride, b_panel, 0};
+      if (s.a_block) op = {s.a_block + ir * s.kc, 1, mr, b_panel, 0};
+      const Matrix C = at(s.C, ir, jr);
+      if (copying && q == first) {
+        op.b = at(s.B, 0, jr).data;
+        op.b_k = s.B.row_stride;
+        op.b_copy = b_panel;
+        tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      } else if (s.a_block) {
+        tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      } else {
+        tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      }
+    }
   }
 }
 

@@ -19,37 +19,65 @@ constexpr int VL = 8;
 constexpr int VL = 4;  // SSE2 and NEON
 #endif
 
-typedef float vec __attribute__((vector_size(VL * sizeof(float))));
-// The same lanes at an address that need not be aligned, and may hold any float object.
-typedef float unaligned_vec __attribute__((vector_size(VL * sizeof(float)), aligned(alignof(float)), may_alias));
+// W lanes of float32; where the instruction set has no register that wide, the compiler uses several.
+template <int W>
+struct RegisterOf {
+  typedef float aligned __attribute__((vector_size(W * sizeof(float))));
+  // The same lanes at an address that need not be aligned, and may hold any float object.
+  typedef float unaligned __attribute__((vector_size(W * sizeof(float)), aligned(alignof(float)), may_alias));
+};
+template <int W>
+using Register = typename RegisterOf<W>::aligned;
+using vec = Register<VL>;
 
-static inline vec load(const float* p) { return *reinterpret_cast<const unaligned_vec*>(p); }
-static inline void store(float* p, vec v) { *reinterpret_cast<unaligned_vec*>(p) = v; }
+template <int W>
+static inline Register<W> load_register(const float* p) {
+  return *reinterpret_cast<const typename RegisterOf<W>::unaligned*>(p);
+}
+template <int W>
+static inline void store_register(float* p, Register<W> v) {
+  *reinterpret_cast<typename RegisterOf<W>::unaligned*>(p) = v;
+}
+static inline vec load(const float* p) { return load_register<VL>(p); }
+static inline void store(float* p, vec v) { store_register<VL>(p, v); }
 
-// The first n lanes, 0 < n < VL: never touches memory beyond them. Lanes from n on load as zero.
+// The first n lanes, 0 < n < VL: never touches memory beyond them. Lanes from n on load as the last of the n: real
+// data, so that computing with them raises no floating-point flag that the first n do not raise.
 #if defined(__AVX512F__)
+static inline __mmask16 lanes_below(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 static inline vec load_partial(const float* p, int n) {
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  return _mm512_mask_loadu_ps(_mm512_set1_ps(p[n - 1]), lanes_below(n), p);
 }
-static inline void store_partial(float* p, vec v, int n) {
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
-}
+static inline void store_partial(float* p, vec v, int n) { _mm512_mask_storeu_ps(p, lanes_below(n), v); }
 #elif defined(__AVX2__)
 static inline __m256i lanes_below(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vec load_partial(const float* p, int n) { return _mm256_maskload_ps(p, lanes_below(n)); }
+static inline vec load_partial(const float* p, int n) {
+  const __m256i mask = lanes_below(n);
+  return _mm256_blendv_ps(_mm256_set1_ps(p[n - 1]), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
+}
 static inline void store_partial(float* p, vec v, int n) { _mm256_maskstore_ps(p, lanes_below(n), v); }
 #else
 static inline vec load_partial(const float* p, int n) {
   vec v = {};
-  for (int l = 0; l < n; ++l) v[l] = p[l];
+  for (int l = 0; l < VL; ++l) v[l] = p[l < n ? l : n - 1];
   return v;
 }
 static inline void store_partial(float* p, vec v, int n) {
   for (int l = 0; l < n; ++l) p[l] = v[l];
 }
 #endif
+
+// 0, 1, ..., n-1 as template arguments, for tables of instantiations and constant shuffles.
+template <int...>
+struct Indices {};
+template <int n, int... rest>
+struct IndicesBelow : IndicesBelow<n - 1, n - 1, rest...> {};
+template <int... all>
+struct IndicesBelow<0, all...> {
+  using type = Indices<all...>;
+};
 
 static inline index_t min(index_t a, index_t b) { return a < b ? a : b; }
 static inline index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }

@@ -66,7 +66,7 @@ static std::vector<Shape> shapes(const Blocks& b) {
       {b.MR + 1, b.NR + 1, b.KC - 1, "KC - 1", false},
       {b.MR + 1, b.NR + 1, b.KC, "KC", false},
       {b.MR + 1, b.NR + 1, b.KC + 1, "KC + 1", false},
-      {b.MC + 1, 3 * b.NR + 1, b.KC + 1, "MC + 1 and KC + 1", false},
+      {b.MC + 1, 7, b.KC + 1, "MC + 1 and KC + 1", false},
       {3, b.NC + 1, 2, "NC + 1", false},
   };
 }
@@ -162,11 +162,12 @@ static void test(Target& target, Extent extent) {
       sweep(target, p, strides[s].name, shape.why, turn++, extent);
     }
   // Few pieces of work that do not divide evenly, so that idle threads run ahead into the next KC and, if nothing stops
-  // them, pack it over what others still read.
+  // them, pack it over what others still read: A, in an order that has to be packed.
   if (std::any_of(target.rungs.begin(), target.rungs.end(), [](const Rung& r) { return r.kind == Kind::team; })) {
-    Problem p(b.MC / 2, 9 * b.NR, 6 * b.KC, c_order, c_order, c_order);
+    Problem p(20 * b.MR, 3 * b.NR + 1, 6 * b.KC, f_order, c_order, c_order);
     constexpr int CHANCES = 5;  // a race is not lost every time
-    for (int n = 0; n < CHANCES; ++n) sweep(target, p, "C order", "uneven work, many KC", turn++, Extent::all_teams);
+    for (int n = 0; n < CHANCES; ++n)
+      sweep(target, p, "A in F order", "uneven work, many KC", turn++, Extent::all_teams);
   }
   // Each size of tile is code of its own.
   for (index_t m = 1; m <= b.MR; ++m)
