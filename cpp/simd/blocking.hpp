@@ -53,10 +53,8 @@ struct StripProduct {
 // The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
 static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
   const Cut row_cut = row_panels(s.mc), column_cut = column_panels(s.nc);
-  // Where rows of B are short, they need no pass of their own: the first tiles to read them copy them. Long rows are
-  // far apart, and walking down them a panel at a time costs the tile more misses than whole rows cost pack_strip.
-  const bool short_rows = s.kc * s.B.row_stride <= cache_sizes().l2 / index_t{sizeof(float)};
-  const bool copying = !s.packed && s.B.col_stride == 1 && short_rows;
+  // Contiguous rows of B need no pass of their own: the first tiles to read them copy them.
+  const bool copying = !s.packed && s.B.col_stride == 1;
   if (!s.packed && !copying) pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
   for (index_t q = first; q < last; ++q) {

@@ -130,14 +130,7 @@ static inline void pack_a_block(index_t mc, index_t kc, const ConstMatrix& A, fl
 // Strip of B with nc columns: dst (kc,nc) in panels, the width of the last rounded up to registers.
 static inline void pack_strip(index_t nc, index_t kc, const ConstMatrix& B, float* strip) {
   const Cut panels = column_panels(nc);
-  const index_t side_by_side = B.col_stride == 1 ? nc / NR : 0;
-  index_t p = 0;
-  if (side_by_side && panels.start(side_by_side) == side_by_side * NV) {
-    p = side_by_side;
-    for (index_t k = 0; k < kc; ++k)
-      for (index_t q = 0; q < p; ++q) copy<NR>(B.data + k * B.row_stride + q * NR, strip + q * NR * kc + k * NR);
-  }
-  for (; p < panels.count(); ++p) {
+  for (index_t p = 0; p < panels.count(); ++p) {
     const index_t jr = panels.start(p) * VL, nv = panels.size(p);
     const int nr = static_cast<int>(min(nv * VL, nc - jr));
     pack_table.registers[nv - 1](nr, kc, at(B, 0, jr).data, B.col_stride, B.row_stride, strip + jr * kc);
