@@ -11,7 +11,7 @@
 
 namespace fb::FB_VARIANT {
 
-static float dot(index_t K, const float* a, const float* b) {
+static float inner_product(index_t K, const float* a, const float* b) {
   float sum = 0;
   for (index_t k = 0; k < K; ++k) sum += a[k] * b[k];
   return sum;
@@ -37,7 +37,7 @@ static void run(const Gemm& g) {
       }
       for (index_t j = 0; j < g.N; ++j) {
         float* c = at(g.C, i, j).data;
-        const float sum = dot(g.K, a, bt + j * g.K);
+        const float sum = inner_product(g.K, a, bt + j * g.K);
         *c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;
       }
     }

@@ -14,7 +14,7 @@ namespace fb::FB_VARIANT {
 
 constexpr int SUMS = 4;  // latency 4 x 1 FMA per cycle: with two loads each, no more than one can start
 
-static float dot(index_t registers, const float* a, const float* b) {
+static float inner_product(index_t registers, const float* a, const float* b) {
   vec sum[SUMS] = {};
   index_t r = 0;
   for (; r + SUMS <= registers; r += SUMS)
@@ -49,7 +49,7 @@ static void run(const Gemm& g) {
       copy_padded(g.K, K, at(g.A, i, 0).data, g.A.col_stride, a);
       for (index_t j = 0; j < g.N; ++j) {
         float* c = at(g.C, i, j).data;
-        const float sum = dot(K / VL, a, columns_of_b + j * K);
+        const float sum = inner_product(K / VL, a, columns_of_b + j * K);
         *c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;
       }
     }

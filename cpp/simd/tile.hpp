@@ -38,6 +38,7 @@ enum class Source {
   direct,       // any strides of A, any distance between rows of B; nv whole registers wide
   direct_edge,  // the same where only `tail` lanes of the last register belong to B
   copying,      // either of the two, and what was read of B is left behind as a packed panel for the next tiles
+  streaming,    // like direct, for a B that comes from main memory
 };
 
 // Where the tile goes: rows of adjacent elements, c_row apart. By reference, like the operands, so that none of it
@@ -67,12 +68,10 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int v = 0; v < nv; ++v) {
       const bool partial = source == Source::direct_edge || (source == Source::copying && result.tail < VL);
       b_row[v] = partial && v == nv - 1 ? load_partial(b + v * VL, result.tail) : load(b + v * VL);
-      if (source == Source::copying) {
-        store(b_copy + v * VL, b_row[v]);
-        // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
-        // over k is long enough to fetch its part of this row: 1.6 times the speed where M is 16 and B in main memory.
-        __builtin_prefetch(b + (nv + v + 1) * VL - 1);
-      }
+      if (source == Source::copying) store(b_copy + v * VL, b_row[v]);
+      // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
+      // over k is long enough to fetch its part of this row: 1.6 times the speed where M is 16 and B in main memory.
+      if (source == Source::copying || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
     }
     if (source == Source::copying) b_copy += nv * VL;
 #pragma GCC unroll 16
@@ -118,20 +117,25 @@ constexpr TileTable make_tile_table(Indices<i...>) {
 template <Source source>
 constexpr TileTable tile_table = make_tile_table<source>(typename IndicesBelow<MR * NV>::type{});
 
-// One tile of any size into a C of any strides: where the rows of C are not adjacent in memory, by way of a local tile.
-template <Source source>
-static inline void tile(int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta, const Matrix& C) {
-  const int nv = (nr + VL - 1) / VL;
-  const int tail = nr - (nv - 1) * VL;
-  const TileFunction function = tile_table<source>.at[(mr - 1) * NV + nv - 1];
+// One tile by `function` into a C of any strides: where rows of C are not contiguous, by way of a local tile.
+static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha,
+                            float beta, const Matrix& C) {
+  const int tail = (nr - 1) % VL + 1;
   if (C.col_stride == 1) return function(kc, op, {C.data, C.row_stride, alpha, beta, tail});
-  float local[MR * NR];
-  function(kc, op, {local, NR, alpha, 0, tail});
+  float local[REGISTERS * VL];  // as many as can be accumulated in registers
+  function(kc, op, {local, nr - tail + VL, alpha, 0, tail});
   for (int i = 0; i < mr; ++i)
     for (int j = 0; j < nr; ++j) {
       float& c = C.data[i * C.row_stride + j * C.col_stride];
-      c = beta == 0 ? local[i * NR + j] : local[i * NR + j] + beta * c;
+      const float product = local[i * (nr - tail + VL) + j];
+      c = beta == 0 ? product : product + beta * c;
     }
+}
+
+// One tile of any size.
+template <Source source>
+static inline void tile(int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta, const Matrix& C) {
+  run_tile(tile_table<source>.at[(mr - 1) * NV + (nr - 1) / VL], mr, nr, kc, op, alpha, beta, C);
 }
 
 }  // namespace fb::FB_VARIANT

@@ -19,6 +19,12 @@ constexpr int VL = 8;
 constexpr int VL = 4;  // SSE2 and NEON
 #endif
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int REGISTERS = 32;
+#else
+constexpr int REGISTERS = 16;
+#endif
+
 // W lanes of float32; where the instruction set has no register that wide, the compiler uses several.
 template <int W>
 struct RegisterOf {

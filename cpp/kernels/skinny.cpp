@@ -1,0 +1,140 @@
+// skinny — few rows of C: B goes by once, at the speed of main memory, and nothing is copied.
+//
+// Not of the course. With a handful of rows every element of B meets so few FMAs that fetching it sets the pace, and
+// packing it would cost as much as the product. One or two rows: DEPTH rows of B at a time are added to them from end to
+// end, which hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for the next
+// one's share of every row while it computes (tile.hpp).
+// The few may be rows or columns of C, as long as rows of the large operand are contiguous; elsewhere `dot` is for them.
+// Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is faster.
+#include "../algorithm.hpp"
+#include "../simd/blocking.hpp"
+#include "../simd/matrix.hpp"
+#include "../workspace.hpp"
+
+namespace fb::FB_VARIANT {
+
+// Registers of columns in a tile of mr rows: mr * nv accumulators, nv of B, and one or two for the broadcast of A. More
+// than 12 gained nothing: a run of 768 bytes is long.
+constexpr int wide(int mr) { return (REGISTERS - 2) / (mr + 1) < 12 ? (REGISTERS - 2) / (mr + 1) : 12; }
+
+struct WideTable {
+  TileFunction of_rows[MR];
+};
+template <int... i>
+constexpr WideTable make_wide_table(Indices<i...>) {
+  return {{compute_tile<i + 1, wide(i + 1), Source::streaming>...}};
+}
+constexpr WideTable wide_table = make_wide_table(IndicesBelow<MR>::type{});
+
+// The job with as few rows as it has rows or columns, and contiguous rows of B; or with M = 0, if there is none such.
+static Gemm oriented(const Gemm& job) {
+  const bool as_it_is = job.B.col_stride == 1, transposed = job.A.row_stride == 1;
+  if (as_it_is && (job.M <= job.N || !transposed)) return job;
+  if (transposed) return transpose(job);
+  return {};
+}
+
+constexpr index_t FEW = 2;  // rows that are kept in cache while B is added to them
+
+// The tile, and how long a part of K its panels have. 64 steps measured best for narrow ones; where FMAs begin to count,
+// more, so that fewer tiles of C are stored and loaded, up to what of B may be on its way: half of L2.
+static Blocks blocks(const Gemm& job) {
+  const Gemm g = oriented(job);
+  const index_t mr = min(g.M ? g.M : 1, MR), nr = wide(static_cast<int>(mr)) * VL;
+  const index_t kc_max = mr <= 4 ? 64 : min(512, cache_sizes().l2 / 2 / (nr * index_t{sizeof(float)}));
+  return {mr, nr, 0, equal_part(job.K, kc_max, 1), 0};
+}
+
+// sums(mr,count) += A(mr,depth)·B(depth,count)
+template <int mr, int depth>
+static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, float* sums, index_t sums_row) {
+  float a[mr][depth];
+  for (int i = 0; i < mr; ++i)
+    for (int k = 0; k < depth; ++k) a[i][k] = *at(A, i, k).data;
+  index_t j = 0;
+  for (; j + VL <= count; j += VL) {
+    vec sum[mr];
+#pragma GCC unroll 2
+    for (int i = 0; i < mr; ++i) sum[i] = load(sums + i * sums_row + j);
+#pragma GCC unroll 8
+    for (int k = 0; k < depth; ++k) {
+      const vec b = load(B.data + k * B.row_stride + j);
+#pragma GCC unroll 2
+      for (int i = 0; i < mr; ++i) sum[i] += a[i][k] * b;
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < mr; ++i) store(sums + i * sums_row + j, sum[i]);
+  }
+  for (; j < count; ++j)
+    for (int i = 0; i < mr; ++i)
+      for (int k = 0; k < depth; ++k) sums[i * sums_row + j] += a[i][k] * B.data[k * B.row_stride + j];
+}
+
+// One or two rows of C, columns first..last-1; sums (mr,N).
+template <int mr>
+static void multiply_few(const Gemm& g, index_t first, index_t last, float* sums) {
+  constexpr int DEPTH = REGISTERS / 4;  // streams of B; with two rows their broadcasts fill half the registers
+  for (int i = 0; i < mr; ++i)
+    for (index_t j = first; j < last; ++j) sums[i * g.N + j] = 0;
+  index_t k = 0;
+  for (; k + DEPTH <= g.K; k += DEPTH)
+    add_rows<mr, DEPTH>(last - first, at(g.A, 0, k), at(g.B, k, first), sums + first, g.N);
+  for (; k < g.K; ++k) add_rows<mr, 1>(last - first, at(g.A, 0, k), at(g.B, k, first), sums + first, g.N);
+  for (int i = 0; i < mr; ++i)
+    for (index_t j = first; j < last; ++j) {
+      float& c = *at(g.C, i, j).data;
+      c = g.beta == 0 ? g.alpha * sums[i * g.N + j] : g.alpha * sums[i * g.N + j] + g.beta * c;
+    }
+}
+
+// More rows, columns first..last-1 of C.
+static void multiply_tiles(const Gemm& g, index_t KC, index_t first, index_t last) {
+  for (index_t ic = 0; ic < g.M; ic += MR) {
+    const int mr = static_cast<int>(min(MR, g.M - ic)), nr = wide(mr) * VL;
+    for (index_t pc = 0; pc < g.K; pc += KC) {
+      const index_t kc = min(KC, g.K - pc);
+      const float beta = pc == 0 ? g.beta : 1;
+      for (index_t jc = first; jc < last;) {
+        const int width = static_cast<int>(min(last - jc, nr));
+        const ConstMatrix A = at(g.A, ic, pc), B = at(g.B, pc, jc);
+        const TileOperands op = {A.data, A.row_stride, A.col_stride, B.data, B.row_stride};
+        const Matrix C = at(g.C, ic, jc);
+        const int rest = static_cast<int>(min(width, NR));  // of a last, narrower tile, in steps of the usual ones
+        jc += width == nr ? nr : rest;
+        if (width == nr)
+          run_tile(wide_table.of_rows[mr - 1], mr, nr, kc, op, g.alpha, beta, C);
+        else if (rest % VL == 0)
+          tile<Source::direct>(mr, rest, kc, op, g.alpha, beta, C);
+        else
+          tile<Source::direct_edge>(mr, rest, kc, op, g.alpha, beta, C);
+      }
+    }
+  }
+}
+
+static void run(const Gemm& job) {
+  const Gemm g = oriented(job);
+  if (g.M == 0) return blocked.run(job);  // neither operand can be streamed: it has to be packed
+  const Blocks block = blocks(job);
+  const Workspace workspace(g.M <= FEW ? g.M * g.N : 0);
+  const auto multiply_columns = [&](index_t first, index_t last) {
+    if (g.M == 1) return multiply_few<1>(g, first, last, workspace.data());
+    if (g.M == 2) return multiply_few<2>(g, first, last, workspace.data());
+    multiply_tiles(g, block.KC, first, last);
+  };
+  if (g.threads == 1) return multiply_columns(0, g.N);
+
+  const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
+#pragma omp parallel for num_threads(g.threads) schedule(static)
+  for (int t = 0; t < g.threads; ++t) multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
+}
+
+constinit const Algorithm skinny = {
+    .summary = "few rows of C: B is streamed once through wide tiles, nothing is copied",
+    .course = "",
+    .unavailable = nullptr,
+    .blocks = blocks,
+    .run = run,
+};
+
+}  // namespace fb::FB_VARIANT
