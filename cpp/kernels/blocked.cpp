@@ -14,7 +14,7 @@
 
 namespace fb::FB_VARIANT {
 
-static Blocks blocks(const Gemm& job) { return cache_blocks(with_adjacent_columns(job)); }
+static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
 static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* b_strip) {
   for (index_t ic = 0; ic < g.M; ic += block.MC) {
@@ -26,7 +26,7 @@ static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* 
       if (a_block) pack_a_block(mc, kc, A, a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
         const index_t nc = min(block.NC, g.N - jc);
-        StripProduct product = {mc,      nc,    kc,      A,    a_block,        at(g.B, pc, jc),
+        StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
                                 b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
         multiply_strip(product, 0, row_panels(mc).count());
       }
@@ -35,7 +35,7 @@ static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* 
 }
 
 static void run(const Gemm& job) {
-  const Gemm g = with_adjacent_columns(job);
+  const Gemm g = oriented(job);
   const Blocks block = cache_blocks(g);
   const index_t for_a = a_floats(g, block), for_b = b_floats(block);
   const Workspace workspace(g.threads * (for_a + for_b));

@@ -1,7 +1,7 @@
 // dot — inner products: the lanes of a register lie along K.
 //
-// Not of the course, though it is what the inner loop of `vector` does, in a tile. Where both a row of A and a column of
-// B are contiguous, an element of C is a dot product of two streams; DOT_MR x DOT_NR of them share their loads. That
+// Not of the course, though it is what the inner loop of `vector` does, in a tile. Where both a row of A and a column
+// of B are contiguous, an element of C is a dot product of two streams; DOT_MR x DOT_NR of them share their loads. That
 // suits products in which one matrix is read once and its columns are contiguous (few rows or columns of C), and those
 // whose C is so small that lanes along N would run empty; operands that are not contiguous are copied, chunk by chunk.
 // K is cut into chunks that follow from the shape, so that threads find work also where C is a single tile; chunks are
@@ -17,6 +17,17 @@ namespace fb::FB_VARIANT {
 
 constexpr int DOT_MR = 4, DOT_NR = REGISTERS == 32 ? 6 : 2;  // 24 (8) accumulators, 4 of A, 1 of B
 constexpr index_t CHUNK = 4096;  // steps of K: 10 streams of 16 KiB stay in L2, and 256 FMAs repay a horizontal sum
+
+// The sum of all lanes, halving until one is left.
+template <int... lane>
+static inline float sum_of_lanes(Register<2 * sizeof...(lane)> v, Indices<lane...>) {
+  constexpr int half = sizeof...(lane);
+  if constexpr (half == 1)
+    return v[0] + v[1];
+  else
+    return sum_of_lanes(__builtin_shufflevector(v, v, lane...) + __builtin_shufflevector(v, v, (half + lane)...),
+                        typename IndicesBelow<half / 2>::type{});
+}
 
 // mr x nr dot products of length kc; row i of a starts at a + i*a_row, column j of b at b + j*b_column.
 template <int mr, int nr>
@@ -37,8 +48,7 @@ static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, 
   }
   for (int i = 0; i < mr; ++i)
     for (int j = 0; j < nr; ++j) {
-      float sum = 0;
-      for (int lane = 0; lane < VL; ++lane) sum += acc[i][j][lane];
+      float sum = sum_of_lanes(acc[i][j], IndicesBelow<VL / 2>::type{});
       for (index_t rest = k; rest < kc; ++rest) sum += a[i * a_row + rest] * b[j * b_column + rest];
       c[i * c_row + j] = sum;
     }
@@ -74,7 +84,7 @@ static void copy_rows(const ConstMatrix& m, index_t count, index_t k0, index_t k
   }
 }
 
-static Gemm oriented(const Gemm& job) { return job.M <= job.N ? job : transpose(job); }  // few rows, many columns
+static Gemm flat_job(const Gemm& job) { return job.M <= job.N ? job : transpose(job); }  // few rows, many columns
 
 // A piece of work: this many columns, all rows of C, one chunk of K.
 static index_t group_columns(const Gemm& g) { return min(g.N, 4 * DOT_NR); }
@@ -114,7 +124,7 @@ static void add_up(const Gemm& g, index_t chunks, const float* partial) {
 }
 
 static void run(const Gemm& job) {
-  const Gemm g = oriented(job);
+  const Gemm g = flat_job(job);
   const bool copy_a = g.A.col_stride != 1, copy_b = g.B.row_stride != 1;
   const index_t columns = group_columns(g), groups = ceil_div(g.N, columns), chunks = ceil_div(g.K, CHUNK);
   const index_t sums = chunks * g.M * g.N, a_copy = copy_a ? g.M * g.K : 0, scratch = copy_b ? columns * CHUNK : 0;
@@ -127,8 +137,8 @@ static void run(const Gemm& job) {
   };
   const auto multiply = [&](index_t piece, index_t thread) {
     const index_t chunk = piece / groups, first = piece % groups * columns;
-    multiply_piece(g, rows, chunk * CHUNK, first, min(columns, g.N - first),
-                   partial + sums + a_copy + thread * scratch, partial + chunk * g.M * g.N);
+    multiply_piece(g, rows, chunk * CHUNK, first, min(columns, g.N - first), partial + sums + a_copy + thread * scratch,
+                   partial + chunk * g.M * g.N);
   };
   if (g.threads == 1) {
     for (index_t chunk = 0; copy_a && chunk < chunks; ++chunk) copy_chunk(chunk);

@@ -18,10 +18,10 @@ constexpr index_t PIECE =
     16;                       // row panels of a piece of work: some 100 us, which drawing it and its end cost little of
 constexpr index_t PARTS = 4;  // but at least this many pieces a thread, so that all have something to do
 
-static Blocks blocks(const Gemm& job) { return cache_blocks(with_adjacent_columns(job)); }
+static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
 static void run(const Gemm& job) {
-  const Gemm g = with_adjacent_columns(job);
+  const Gemm g = oriented(job);
   const Blocks block = cache_blocks(g);
   const index_t for_a = a_floats(g, block), for_b = b_floats(block), strips = ceil_div(g.N, block.NC);
   const Workspace workspace(for_a + g.threads * for_b + strips);
@@ -50,7 +50,7 @@ static void run(const Gemm& job) {
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
           const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,      nc,    kc,      A,    a_block,        at(g.B, pc, jc),
+          StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
                                   b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
           for (;;) {
             std::int32_t mine;

@@ -1,11 +1,11 @@
 // skinny — few rows of C: B goes by once, at the speed of main memory, and nothing is copied.
 //
 // Not of the course. With a handful of rows every element of B meets so few FMAs that fetching it sets the pace, and
-// packing it would cost as much as the product. One or two rows: DEPTH rows of B at a time are added to them from end to
-// end, which hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for the next
-// one's share of every row while it computes (tile.hpp).
-// The few may be rows or columns of C, as long as rows of the large operand are contiguous; elsewhere `dot` is for them.
-// Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is faster.
+// packing it would cost as much as the product. One or two rows: DEPTH rows of B at a time are added to them from end
+// to end, which hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for the
+// next one's share of every row while it computes (tile.hpp). The few may be rows or columns of C, as long as rows of
+// the large operand are contiguous; elsewhere `dot` is for them. Still wasted: from some nine rows on B is read again
+// for every MR of them, and `blocked` with its copy is faster.
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
@@ -27,7 +27,7 @@ constexpr WideTable make_wide_table(Indices<i...>) {
 constexpr WideTable wide_table = make_wide_table(IndicesBelow<MR>::type{});
 
 // The job with as few rows as it has rows or columns, and contiguous rows of B; or with M = 0, if there is none such.
-static Gemm oriented(const Gemm& job) {
+static Gemm streaming_job(const Gemm& job) {
   const bool as_it_is = job.B.col_stride == 1, transposed = job.A.row_stride == 1;
   if (as_it_is && (job.M <= job.N || !transposed)) return job;
   if (transposed) return transpose(job);
@@ -36,10 +36,10 @@ static Gemm oriented(const Gemm& job) {
 
 constexpr index_t FEW = 2;  // rows that are kept in cache while B is added to them
 
-// The tile, and how long a part of K its panels have. 64 steps measured best for narrow ones; where FMAs begin to count,
-// more, so that fewer tiles of C are stored and loaded, up to what of B may be on its way: half of L2.
+// The tile, and how long a part of K its panels have. 64 steps measured best for narrow ones; where FMAs begin to
+// count, more, so that fewer tiles of C are stored and loaded, up to what of B may be on its way: half of L2.
 static Blocks blocks(const Gemm& job) {
-  const Gemm g = oriented(job);
+  const Gemm g = streaming_job(job);
   const index_t mr = min(g.M ? g.M : 1, MR), nr = wide(static_cast<int>(mr)) * VL;
   const index_t kc_max = mr <= 4 ? 64 : min(512, cache_sizes().l2 / 2 / (nr * index_t{sizeof(float)}));
   return {mr, nr, 0, equal_part(job.K, kc_max, 1), 0};
@@ -113,7 +113,7 @@ static void multiply_tiles(const Gemm& g, index_t KC, index_t first, index_t las
 }
 
 static void run(const Gemm& job) {
-  const Gemm g = oriented(job);
+  const Gemm g = streaming_job(job);
   if (g.M == 0) return blocked.run(job);  // neither operand can be streamed: it has to be packed
   const Blocks block = blocks(job);
   const Workspace workspace(g.M <= FEW ? g.M * g.N : 0);

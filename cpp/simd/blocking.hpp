@@ -17,13 +17,29 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // other A is packed.
 static inline bool packs_a(const Gemm& g) { return g.A.col_stride != 1; }
 
+// The job or its transpose, whichever the loops suit better. Rows of C should be contiguous, to be stored by registers.
+// But where C is flat, what counts is the large operand: it should not need a packing pass of its own, so either be A
+// with its rows contiguous, or B with its rows contiguous (see multiply_strip).
+static inline Gemm oriented(const Gemm& job) {
+  const Gemm g = with_adjacent_columns(job);
+  const index_t few = min(g.M, g.N), many = few == g.M ? g.N : g.M;
+  const ConstMatrix large = few == g.M ? transpose(g).A : g.A;  // as rows of K elements
+  const bool packed_now =
+      few == g.M ? large.col_stride == 1 && large.row_stride != 1 : large.row_stride == 1 && large.col_stride != 1;
+  // Stores to C element by element must be few beside the work: measured, they are below 64 rows or columns.
+  return packed_now && few <= 64 && many >= 8 * few ? transpose(g) : g;
+}
+
+// Whether A is read from main memory: it leaves no room in L3 for anything else.
+static inline bool a_is_far(const Gemm& g) { return g.M * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)}; }
+
 // Block sizes follow the shape and the caches, never the thread count: results do not depend on it.
 static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
   // An MR x KC panel of A is read NC/NR times and should stay in L1, while B streams past it: half of L1. Longer parts
-  // of K are cheaper, each costs a load and a store of all of C; beyond 512 steps nothing was gained.
-  const index_t kc_max = min(512, cache.l1d / 2 / (MR * bytes));
+  // of K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained.
+  const index_t kc_max = min(768, cache.l1d / 2 / (MR * bytes));
   const index_t KC = equal_part(g.K, kc_max, 1);
   // The packed KC x NC strip of B is read M/MR times and must stay in L2, beside the panels of A and C: half of L2.
   const index_t NC = equal_part(g.N, cache.l2 / 2 / (kc_max * bytes), NR);
@@ -43,6 +59,7 @@ struct StripProduct {
   index_t mc, nc, kc;
   ConstMatrix A;
   const float* a_block;  // A packed; null: read A in place
+  bool far;              // A, all of it, is larger than caches
   ConstMatrix B;
   float* b_strip;  // B packed, once `packed` says so
   bool packed;
@@ -74,6 +91,8 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
         tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       } else if (s.a_block) {
         tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      } else if (s.far) {
+        tile<Source::far_rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       } else {
         tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       }

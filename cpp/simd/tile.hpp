@@ -22,6 +22,7 @@ constexpr int MR = 8, NV = 3;  // 24 + 3 + 2 of 32
 constexpr int MR = 6, NV = 2;  // 12 + 2 + 2 of 16
 #endif
 constexpr int NR = NV * VL;
+constexpr int LINE = 64 / sizeof(float);  // elements of a cache line
 
 // Element (i,k) of A is a[i*a_row + k*a_k]; row k of B starts at b[k*b_k] and its elements are adjacent.
 struct TileOperands {
@@ -35,6 +36,7 @@ struct TileOperands {
 enum class Source {
   packed,       // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
   rows,         // rows of A in place, a_k = 1, against a packed panel of B
+  far_rows,     // the same, for an A that comes from main memory
   direct,       // any strides of A, any distance between rows of B; nv whole registers wide
   direct_edge,  // the same where only `tail` lanes of the last register belong to B
   copying,      // either of the two, and what was read of B is left behind as a packed panel for the next tiles
@@ -53,8 +55,9 @@ struct TileResult {
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
   const index_t a_row = source == Source::packed ? 1 : op.a_row;
-  const index_t a_k = source == Source::packed ? mr : source == Source::rows ? 1 : op.a_k;
-  const index_t b_k = source == Source::packed || source == Source::rows ? nv * VL : op.b_k;
+  constexpr bool rows = source == Source::rows || source == Source::far_rows;
+  const index_t a_k = source == Source::packed ? mr : rows ? 1 : op.a_k;
+  const index_t b_k = source == Source::packed || rows ? nv * VL : op.b_k;
   const float* a = op.a;
   const float* b = op.b;
   float* b_copy = op.b_copy;
@@ -63,6 +66,11 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   for (index_t k = 0; k < kc; ++k, a += a_k, b += b_k) {
+    // Where A is far and C narrow, its rows arrive too late: ask for the next panel's, a cache line every so many
+    // steps.
+    if (source == Source::far_rows && k % LINE == 0)
+#pragma GCC unroll 16
+      for (int i = 0; i < mr; ++i) __builtin_prefetch(a + (mr + i) * a_row);
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
@@ -124,8 +132,8 @@ static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, c
   if (C.col_stride == 1) return function(kc, op, {C.data, C.row_stride, alpha, beta, tail});
   float local[REGISTERS * VL];  // as many as can be accumulated in registers
   function(kc, op, {local, nr - tail + VL, alpha, 0, tail});
-  for (int i = 0; i < mr; ++i)
-    for (int j = 0; j < nr; ++j) {
+  for (int j = 0; j < nr; ++j)  // the rows inside: in a transposed job it is they that are adjacent
+    for (int i = 0; i < mr; ++i) {
       float& c = C.data[i * C.row_stride + j * C.col_stride];
       const float product = local[i * (nr - tail + VL) + j];
       c = beta == 0 ? product : product + beta * c;
