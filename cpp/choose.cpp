@@ -26,7 +26,7 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
   // can.
   if (columns_contiguous && !rows_contiguous) return few <= 4 || !transposed ? "dot" : nullptr;
   const bool in_cache = many * K <= cache_sizes().l2 / index_t{sizeof(float)};
-  return rows_contiguous && (few <= 2 || !in_cache) ? "skinny" : nullptr;
+  return rows_contiguous && (few <= 4 || !in_cache) ? "skinny" : nullptr;
 }
 
 }  // namespace fb

@@ -34,14 +34,14 @@ static Gemm streaming_job(const Gemm& job) {
   return {};
 }
 
-constexpr index_t FEW = 2;  // rows that are kept in cache while B is added to them
+constexpr index_t FEW = 4;  // rows whose sums are kept in cache while B is added to them
 
 // The tile, and how long a part of K its panels have. 64 steps measured best for narrow ones; where FMAs begin to
 // count, more, so that fewer tiles of C are stored and loaded, up to what of B may be on its way: half of L2.
 static Blocks blocks(const Gemm& job) {
   const Gemm g = streaming_job(job);
   const index_t mr = min(g.M ? g.M : 1, MR), nr = wide(static_cast<int>(mr)) * VL;
-  const index_t kc_max = mr <= 4 ? 64 : min(512, cache_sizes().l2 / 2 / (nr * index_t{sizeof(float)}));
+  const index_t kc_max = min(512, cache_sizes().l2 / 2 / (nr * index_t{sizeof(float)}));
   return {mr, nr, 0, equal_part(job.K, kc_max, 1), 0};
 }
 
@@ -54,15 +54,15 @@ static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, 
   index_t j = 0;
   for (; j + VL <= count; j += VL) {
     vec sum[mr];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < mr; ++i) sum[i] = load(sums + i * sums_row + j);
 #pragma GCC unroll 8
     for (int k = 0; k < depth; ++k) {
       const vec b = load(B.data + k * B.row_stride + j);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int i = 0; i < mr; ++i) sum[i] += a[i][k] * b;
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < mr; ++i) store(sums + i * sums_row + j, sum[i]);
   }
   for (; j < count; ++j)
@@ -70,10 +70,10 @@ static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, 
       for (int k = 0; k < depth; ++k) sums[i * sums_row + j] += a[i][k] * B.data[k * B.row_stride + j];
 }
 
-// One or two rows of C, columns first..last-1; sums (mr,N).
+// Up to FEW rows of C, columns first..last-1; sums (mr,N).
 template <int mr>
 static void multiply_few(const Gemm& g, index_t first, index_t last, float* sums) {
-  constexpr int DEPTH = REGISTERS / 4;  // streams of B; with two rows their broadcasts fill half the registers
+  constexpr int DEPTH = REGISTERS / 4 / (mr > 2 ? 2 : 1);  // streams of B; elements of A fill half the registers
   for (int i = 0; i < mr; ++i)
     for (index_t j = first; j < last; ++j) sums[i * g.N + j] = 0;
   index_t k = 0;
@@ -117,10 +117,12 @@ static void run(const Gemm& job) {
   if (g.M == 0) return blocked.run(job);  // neither operand can be streamed: it has to be packed
   const Blocks block = blocks(job);
   const Workspace workspace(g.M <= FEW ? g.M * g.N : 0);
+  constexpr decltype(&multiply_few<1>) few[] = {multiply_few<1>, multiply_few<2>, multiply_few<3>, multiply_few<4>};
+  static_assert(sizeof few / sizeof few[0] == FEW);
+  const index_t in_l1 = cache_sizes().l1d / 2 / (g.M * index_t{sizeof(float)});  // columns whose sums stay there
   const auto multiply_columns = [&](index_t first, index_t last) {
-    if (g.M == 1) return multiply_few<1>(g, first, last, workspace.data());
-    if (g.M == 2) return multiply_few<2>(g, first, last, workspace.data());
-    multiply_tiles(g, block.KC, first, last);
+    if (g.M > FEW) return multiply_tiles(g, block.KC, first, last);
+    for (index_t j = first; j < last; j += in_l1) few[g.M - 1](g, j, min(last, j + in_l1), workspace.data());
   };
   if (g.threads == 1) return multiply_columns(0, g.N);
 
