@@ -1,11 +1,14 @@
 """Compares frugalblas with every CPU library that can be installed.
 
-    python bench/peers.py                                              everything (hours)
-    python bench/peers.py --quick                                      a part of every group (minutes)
+    python bench/peers.py --json run1.json                             everything: about an hour
+    python bench/peers.py --quick                                      a part of every group: minutes
     python bench/peers.py --shapes 16x4096x4096,2048 --threads 1 --layouts NN
+    python bench/peers.py --merge run1.json run2.json run3.json        medians of several runs
 
 Each library runs in a process of its own; for each product they take turns, round by round, in rotating order, and every
-result is checked against float64 before it is timed. Operands are warm as far as they fit into the caches.
+result is checked against float64 before it is timed. A ratio is ours / best peer in speed: above 1 we are faster. The
+operands are the same in every round, so they are as warm as the caches can hold them. Small products and batches are
+calls from Python, in turn in one process, against NumPy and torch.
 """
 
 from __future__ import annotations
@@ -14,79 +17,77 @@ import argparse
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 from comparison import report
-from comparison.libraries import FORCED_ISA, LIBRARIES, OURS
-from comparison.session import Team, WorkerError
+from comparison.libraries import LIBRARIES, OURS
+from comparison.plan import Options, run
+from comparison.results import load
 from comparison.shapes import GROUPS, LAYOUTS, QUICK, parse
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def choice(allowed: list[str]):
+    """A parser for a comma-separated list out of some names."""
+
+    def parse_choice(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in allowed]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r}: choose from {', '.join(allowed)}")
+        return names
+
+    return parse_choice
+
+
+def threads_list(text: str) -> list[int]:
     cpus = len(os.sched_getaffinity(0))
-    parser.add_argument("--groups", help=f"of {','.join(GROUPS)} (default: all)")
+    counts = [int(part) if part.isdigit() else 0 for part in text.split(",")]
+    if not all(1 <= count <= cpus for count in counts):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers from 1 to {cpus}, the CPUs of this process")
+    return counts
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cpus = len(os.sched_getaffinity(0))
+    peers = [name for name in LIBRARIES if name != OURS]
+    parser.add_argument("--groups", type=choice(list(GROUPS)), help=f"of {','.join(GROUPS)} (default: all)")
     parser.add_argument("--shapes", help="products instead of groups: a side, or MxNxK, separated by commas")
-    parser.add_argument("--layouts", default=",".join(LAYOUTS), help="of NN,NT,TN,TT (default: all)")
+    parser.add_argument("--layouts", type=choice(list(LAYOUTS)), help="of NN,NT,TN,TT (default: all)")
     parser.add_argument(
-        "--threads", default=",".join(map(str, dict.fromkeys((1, cpus)))), help="(default: %(default)s)"
+        "--threads", type=threads_list, default=list(dict.fromkeys((1, cpus))), help="(default: 1 and all)"
     )
-    parser.add_argument("--peers", help=f"of {','.join(n for n in LIBRARIES if n != OURS)} (default: all)")
-    parser.add_argument("--forced", action="store_true", help="hold ours, OpenBLAS and oneDNN to AVX2")
-    parser.add_argument("--quick", action="store_true", help="a few shapes of every group, NN and TN")
-    parser.add_argument("--seconds", type=float, default=0.25, help="per library and cell (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=11, help="at most, per cell (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="write all rounds to this file")
-    return parser.parse_args()
+    parser.add_argument("--peers", type=choice(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
+    parser.add_argument("--forced", action="store_true", help="with --shapes: hold ours, OpenBLAS and oneDNN to AVX2")
+    parser.add_argument("--packed", action="store_true", help="with --shapes: ours with B packed beforehand")
+    parser.add_argument("--quick", action="store_true", help="a few shapes of every group, in NN and TN")
+    parser.add_argument("--seconds", type=float, default=0.2, help="per library and cell (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="at most, per cell (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    parser.add_argument("--merge", type=Path, nargs="+", help="measure nothing: show the medians of these files")
+    options = parser.parse_args(argv)
+    try:
+        options.parsed = parse(options.shapes) if options.shapes else []
+    except ValueError as error:
+        parser.error(str(error))
+    return options
 
 
 def main() -> int:
     options = arguments()
+    if options.merge:
+        print(report.full([load(path) for path in options.merge]))
+        return 0
     table = QUICK if options.quick else GROUPS
-    layouts = options.layouts.split(",")
-    if options.quick and options.layouts == ",".join(LAYOUTS):
-        layouts = ["NN", "TN"]
-    groups = {name: table[name] for name in (options.groups or ",".join(table)).split(",")}
-    if options.shapes:
-        groups = {"forced" if options.forced else "shapes": parse(options.shapes)}
-    names = [OURS] + (options.peers or ",".join(n for n in LIBRARIES if n != OURS)).split(",")
-    cells = []
-    started = time.perf_counter()
-    for threads in map(int, options.threads.split(",")):
-        for forced in (False, True):
-            wanted = {name: shapes for name, shapes in groups.items() if (name == "forced") == forced}
-            if not wanted:
-                continue
-            members = [name for name in names if name in FORCED_ISA] if forced else names
-            with Team(members, threads, FORCED_ISA if forced else None) as team:
-                for name, why in team.missing.items():
-                    print(f"{name}: skipped: {why}")
-                present = report.order(set(team.workers))
-                print(
-                    f"\n{threads} thread(s), GFLOP/s: "
-                    + ", ".join(f"{n} {team.hello[n]['version']} {team.hello[n]['kernel']}".strip() for n in present)
-                )
-                print(report.header(present))
-                for group, shapes in wanted.items():
-                    for shape in shapes:
-                        for layout in layouts:
-                            try:
-                                cell = team.cell(shape, layout, options.seconds, options.rounds)
-                            except WorkerError as error:
-                                print(f"{shape} {layout}: {error}")
-                                continue
-                            cells.append({"group": group, **cell})
-                            print(report.line(cell, present), flush=True)
-                idle = {name: round(share, 4) for name, share in team.idle_shares().items() if share > 0.01}
-                if idle:
-                    print(f"CPU used between turns: {idle}")
-    print()
-    for group in groups:
-        print(report.group_line(group, [cell for cell in cells if cell["group"] == group]))
-    print(f"{len(cells)} cells in {time.perf_counter() - started:.0f} s")
+    groups = {name: table[name] for name in (options.groups or table)}
+    if options.parsed:
+        groups = {"forced" if options.forced else "packed" if options.packed else "shapes": options.parsed}
+    layouts = options.layouts or (["NN", "TN"] if options.quick else list(LAYOUTS))
+    result = run(
+        Options(groups, layouts, options.threads, options.peers, options.seconds, options.rounds, not options.parsed)
+    )
     if options.json:
-        options.json.write_text(json.dumps({"schema": "frugalblas-peers/0", "cells": cells}))
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result) + "\n", encoding="utf-8")
     return 0
 
 

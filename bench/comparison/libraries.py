@@ -28,8 +28,11 @@ class Missing(Exception):
 class Library:
     """A loaded library: version, settings as it reports them, and `bind` to prepare a call."""
 
-    def __init__(self, version: str, bind: Bind, threads: int | None, kernel: str = "") -> None:
+    def __init__(
+        self, version: str, bind: Bind, threads: int, kernel: str = "", bind_packed: Bind | None = None
+    ) -> None:
         self.version, self.bind, self.threads, self.kernel = version, bind, threads, kernel
+        self.bind_packed = bind_packed
 
 
 def _open(path: Path | str, hint: str, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL:
@@ -175,8 +178,14 @@ def load_frugalblas(threads: int) -> Library:
         a, b = (matrix if letter == "N" else matrix.T for matrix, letter in zip((A, B), layout, strict=True))
         return functools.partial(frugalblas.sgemm, a, b, out=C, threads=threads)
 
-    # Asked per call, and honoured or refused: nothing to read back before one.
-    return Library(frugalblas.__version__, bind, threads, frugalblas._core.default_variant)
+    def bind_packed(shape: Shape, layout: str, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> Call:
+        if not hasattr(frugalblas, "pack"):
+            raise Missing("not available: this build has no frugalblas.pack")
+        a, b = (matrix if letter == "N" else matrix.T for matrix, letter in zip((A, B), layout, strict=True))
+        return functools.partial(frugalblas.sgemm, a, frugalblas.pack(b), out=C, threads=threads)
+
+    # `threads` is asked for per call, and honoured or refused: there is nothing to read back before one.
+    return Library(frugalblas.__version__, bind, threads, frugalblas._core.default_variant, bind_packed)
 
 
 OURS = "frugalblas"

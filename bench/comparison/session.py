@@ -9,14 +9,18 @@ import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .data import Reference
+from .figures import Cell
+from .libraries import OURS
 from .shapes import Shape
 
 # Settings of the caller's shell that would slow a peer, or choose its kernel for it.
 DROPPED = ("OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "BLI_", "AOCL_", "DNNL_", "ONEDNN_",
            "FRUGALBLAS_", "ATEN_", "TORCH_", "MALLOC_", "LD_PRELOAD", "NPY_", "GLIBC_TUNABLES")  # fmt: skip
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ROUND_SECONDS = 2e-3  # a round lasts at least this long, so that neither the clock nor one interrupt shows
 LONG_CALL = 20e-3  # a call this long warms its own caches: no warm-up before each round
 SETTLE_SECONDS = 0.25  # libgomp's threads spin some milliseconds after a call
@@ -26,7 +30,7 @@ class WorkerError(Exception):
     """A library could not be started, or failed on a cell."""
 
 
-def environment(threads: int, extra: Mapping[str, str] = {}) -> dict[str, str]:
+def environment(threads: int, extra: Mapping[str, str] = NOTHING) -> dict[str, str]:
     """The environment of a worker: nothing inherited that concerns a BLAS, the same thread count said to all."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -51,7 +55,7 @@ def cpu_seconds(pid: int) -> float:
 class Process:
     """One library, waiting for commands."""
 
-    def __init__(self, name: str, threads: int, extra: Mapping[str, str] = {}) -> None:
+    def __init__(self, name: str, threads: int, extra: Mapping[str, str] = NOTHING) -> None:
         self.name, self.threads = name, threads
         command_read, command_write = os.pipe()
         reply_read, reply_write = os.pipe()
@@ -150,8 +154,32 @@ class Team:
         """CPU time burnt between turns, as a share of the time between turns."""
         return {name: w.idle_cpu / w.idle_seconds if w.idle_seconds else 0.0 for name, w in self.workers.items()}
 
-    def cell(self, shape: Shape, layout: str, seconds: float, rounds: int) -> dict[str, Any]:
+    def cell(self, shape: Shape, layout: str, seconds: float, rounds: int, packed: bool = False) -> Cell:
         """Check every library on one product, then time them round by round, each in turn."""
+        calls, warm, errors, slowest = self._checked(shape, layout, packed)
+        # Everybody gets the same number of rounds: as many as the slowest can do in its time.
+        count = max(3, min(rounds, int(seconds / slowest))) if calls else 0
+        cell: Cell = {
+            "shape": list(shape), "layout": layout, "threads": self.threads, "errors": errors, "calls": calls,
+            "seconds": {name: [] for name in calls}, "peak_flops": [], "read_rate": [],
+        }  # fmt: skip
+        names = list(calls)
+        for _ in range(count):
+            self.turn += 1
+            shift = self.turn % len(names)
+            for name in names[shift:] + names[:shift]:
+                spent = self.workers[name].ask("round", calls=calls[name], warm=warm[name])
+                cell["seconds"][name].append(spent / calls[name])
+            if OURS in calls:  # our process also has the burst of FMAs that measures the peak
+                cell["peak_flops"].append(self.workers[OURS].ask("peak"))
+                if shape.is_gemv:
+                    cell["read_rate"].append(self.workers[OURS].ask("read"))
+        return cell
+
+    def _checked(
+        self, shape: Shape, layout: str, packed: bool
+    ) -> tuple[dict[str, int], dict[str, bool], dict[str, str], float]:
+        """Calls per round and whether to warm up, of every library whose result is right; what is wrong with others."""
         reference = Reference(shape, layout)
         calls: dict[str, int] = {}
         warm: dict[str, bool] = {}
@@ -159,32 +187,14 @@ class Team:
         slowest = 0.0
         for name, worker in self.workers.items():
             try:
-                first = worker.ask("shape", M=shape.M, N=shape.N, K=shape.K, layout=layout)
+                first = worker.ask("shape", **shape._asdict(), layout=layout, packed=packed)
             except WorkerError as error:
                 errors[name] = str(error)
                 continue
-            wrong = reference.error(first["samples"])
-            if wrong:
+            if wrong := reference.error(first["samples"]):
                 errors[name] = wrong
                 continue
             calls[name] = max(1, round(ROUND_SECONDS / first["seconds"] + 0.5))
             warm[name] = first["seconds"] < LONG_CALL
             slowest = max(slowest, calls[name] * first["seconds"])
-        # Everybody gets the same number of rounds: as many as the slowest can do in its time.
-        count = max(3, min(rounds, int(seconds / slowest))) if calls else 0
-        samples: dict[str, list[float]] = {name: [] for name in calls}
-        names = list(calls)
-        for _ in range(count):
-            self.turn += 1
-            shift = self.turn % len(names)
-            for name in names[shift:] + names[:shift]:
-                spent = self.workers[name].ask("round", calls=calls[name], warm=warm[name])
-                samples[name].append(spent / calls[name])
-        return {
-            "shape": list(shape),
-            "layout": layout,
-            "threads": self.threads,
-            "calls": calls,
-            "seconds": samples,
-            "errors": errors,
-        }
+        return calls, warm, errors, slowest

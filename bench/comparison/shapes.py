@@ -82,6 +82,16 @@ GROUPS: dict[str, list[Shape]] = {
 }
 GROUPS["forced"] = _cubes(256, 512, 1024, 2048) + TRANSFORMER[:3] + CONVOLUTION[1:4] + _cubes(251, 509, 1021)
 
+# Products as Python programs call them: NumPy and torch in one process with ours.
+GROUPS["small"] = _cubes(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96) + [
+    Shape(1, 16, 16), Shape(1, 96, 96), Shape(96, 1, 96), Shape(3, 3, 64), Shape(4, 96, 32), Shape(96, 16, 8),
+]  # fmt: skip
+GROUPS["batches"] = _cubes(16, 24, 32, 48, 64, 96) + [Shape(16, 64, 32), Shape(64, 64, 16)]
+# B packed beforehand, as weights are that serve many calls; the peers get it as it is.
+GROUPS["packed"] = [Shape(rows, n, k) for n, k in ((4096, 4096), (3072, 768), (1024, 1024)) for rows in (1, 4, 16, 64)]
+BATCH_COUNTS = (16, 256)
+CALL_SIDES = (4, 16, 32, 48, 64, 96)
+
 QUICK: dict[str, list[Shape]] = {
     "squares": _cubes(256, 1024, 2048),
     "skinny_m": [Shape(1, 4096, 4096), Shape(16, 4096, 4096)],
@@ -91,4 +101,7 @@ QUICK: dict[str, list[Shape]] = {
     "layers": [Shape(128, 768, 3072), Shape(64, 3136, 576)],
     "odd": _cubes(127, 509) + [Shape(127, 1021, 251)],
     "forced": _cubes(512, 1024) + [Shape(128, 768, 3072)],
+    "small": _cubes(1, 4, 16, 32, 64, 96),
+    "batches": _cubes(16, 48, 96),
+    "packed": [Shape(16, 4096, 4096)],
 }

@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
 import numpy as np
 
+from . import calls
 from .data import operands, sample
 from .libraries import LIBRARIES, Call, Missing
 from .shapes import Shape
+
+LOADERS = {**LIBRARIES, "calls": calls.load_calls}
 
 
 def timed(call: Call, calls: int) -> float:
@@ -28,21 +32,25 @@ def timed(call: Call, calls: int) -> float:
 
 class Worker:
     def __init__(self, name: str, threads: int) -> None:
-        self.library = LIBRARIES[name](threads)
+        self.library = LOADERS[name](threads)
+        self.threads = threads
         self.call: Call | None = None
+        self.arrays: tuple[np.ndarray, ...] | None = None
+        self.pool: ThreadPoolExecutor | None = None
 
     def hello(self) -> dict[str, object]:
         library = self.library
         return {"version": library.version, "threads": library.threads, "kernel": library.kernel}
 
-    def shape(self, M: int, N: int, K: int, layout: str) -> dict[str, object]:
+    def shape(self, M: int, N: int, K: int, layout: str, packed: bool = False) -> dict[str, object]:
         """Bind a product and run it once on a C of NaN: returns what the driver checks."""
         shape = Shape(M, N, K)
         self.arrays = None  # the last shape's memory goes before the next is taken
         A, B = operands(shape, layout)
         C = np.full((M, N), np.nan, np.float32)
         self.arrays = A, B, C
-        self.call = self.library.bind(shape, layout, A, B, C)
+        bind = self.library.bind_packed if packed and self.library.bind_packed else self.library.bind
+        self.call = bind(shape, layout, A, B, C)
         self.call()
         samples = sample(C)
         timed(self.call, 1)
@@ -52,6 +60,49 @@ class Worker:
         if warm:
             self.call()
         return timed(self.call, calls)
+
+    def peak(self) -> float:
+        """Flops per second of register-only FMAs on every thread."""
+        from frugalblas import _core
+
+        steps, rates = 60_000, []
+        self.pool = self.pool or ThreadPoolExecutor(self.threads)
+        for _ in range(2):
+            start = time.perf_counter_ns()
+            done = sum(self.pool.map(_core.fma_burst, [steps] * self.threads))
+            rates.append(done / (time.perf_counter_ns() - start) * 1e9)
+        return max(rates)
+
+    def read(self) -> float:
+        """Bytes per second at which the larger operand is read: NumPy's dot product of it with itself."""
+        flat = max(self.arrays[:2], key=np.size).reshape(-1)
+        np.dot(flat, flat)
+        repeat = max(1, (1 << 24) // flat.nbytes)
+        start = time.perf_counter_ns()
+        for _ in range(repeat):
+            np.dot(flat, flat)
+        return repeat * flat.nbytes / (time.perf_counter_ns() - start) * 1e9
+
+    def small(self, M: int, N: int, K: int, layout: str, rounds: int) -> dict[str, object]:
+        return self._interleave(calls.small(M, N, K, layout), calls.pair(M, N, K, layout), rounds)
+
+    def batches(self, batch: int, M: int, N: int, K: int, layout: str, rounds: int) -> dict[str, object]:
+        forms = calls.batches(batch, M, N, K, layout)
+        a, b = forms["np.matmul"].args
+        result = self._interleave(forms, (a, b), rounds)
+        if calls.OURS not in forms:
+            result["errors"][calls.OURS] = "not available: this build has no frugalblas.matmul"
+        return result
+
+    def call_forms(self, side: int, rounds: int) -> dict[str, object]:
+        return self._interleave(calls.call_forms(side), calls.pair(side, side, side, "NN"), rounds)
+
+    def _interleave(
+        self, forms: calls.Calls, operands: tuple[np.ndarray, np.ndarray], rounds: int
+    ) -> dict[str, object]:
+        errors = calls.wrong(forms, operands)
+        forms = {name: call for name, call in forms.items() if name not in errors}
+        return {"seconds": calls.interleaved(forms, rounds, self.threads, timed), "errors": errors}
 
 
 def serve(name: str, threads: int, commands: Connection, replies: Connection) -> None:
