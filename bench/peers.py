@@ -5,7 +5,7 @@
     python bench/peers.py --shapes 16x4096x4096,2048 --threads 1 --layouts NN
     python bench/peers.py --merge run1.json run2.json run3.json        medians of several runs
 
-Each library runs in a process of its own; for each product they take turns, round by round, in rotating order, and every
+Each library runs in a process of its own; for each product they take turns, round by round, in rotating order. Every
 result is checked against float64 before it is timed. A ratio is ours / best peer in speed: above 1 we are faster. The
 operands are the same in every round, so they are as warm as the caches can hold them. Small products and batches are
 calls from Python, in turn in one process, against NumPy and torch.

@@ -38,7 +38,7 @@ def operands(shape: Shape, layout: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sampled(length: int) -> np.ndarray:
-    """Which rows (or columns) of a result are checked: all of a small one, both ends and some between of a large one."""
+    """Which rows (or columns) of a result are checked: all of a small one, else ends and middle."""
     if length <= 128:
         return np.arange(length)
     return np.unique(np.array([0, 1, length // 3, length // 2 + 1, length - 2, length - 1]))

@@ -6,6 +6,8 @@ import ctypes
 import functools
 import importlib
 import importlib.metadata
+import os
+import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ from .shapes import Shape
 Call = Callable[[], object]
 Bind = Callable[[Shape, str, np.ndarray, np.ndarray, np.ndarray], Call]
 
-ROW_MAJOR, NO_TRANS, TRANS = 101, 111, 112
+REPEAT_LIBRARY = "COMPARISON_REPEAT"  # where the driver put the compiled repeat.c
 
 
 class Missing(Exception):
@@ -59,21 +61,43 @@ def _leading(shape: Shape, layout: str) -> tuple[int, int, int]:
     return (K if layout[0] == "N" else M, N if layout[1] == "N" else K, N)
 
 
-def bind_cblas(function: Any) -> Bind:
-    function.restype = None
-    function.argtypes = [ctypes.c_int] * 6 + [
-        ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int,
-        ctypes.c_float, ctypes.c_void_p, ctypes.c_int,
-    ]  # fmt: skip
+class Repeated:
+    """A prepared call that a compiled loop repeats, so that small products are timed without an interpreter."""
+
+    def __init__(self, loop: Any, *arguments: Any) -> None:
+        self.loop, self.arguments = loop, arguments
+
+    def __call__(self) -> None:
+        self.repeat(1)
+
+    def repeat(self, calls: int) -> None:
+        if status := self.loop(calls, *self.arguments):
+            raise RuntimeError(f"the library returned status {status}")
+
+
+@functools.cache
+def _loops() -> ctypes.CDLL:
+    return ctypes.CDLL(os.environ[REPEAT_LIBRARY])
+
+
+def _bind(function: Any, loop: Any, integer: Any, letters: dict[str, int]) -> Bind:
+    pointer, letter = ctypes.c_void_p, ctypes.c_int
+    matrices = [pointer, integer] * 3
+    loop.argtypes = [ctypes.c_long, pointer, letter, letter, integer, integer, integer, *matrices]
+    address = ctypes.cast(function, ctypes.c_void_p)
 
     def bind(shape: Shape, layout: str, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> Call:
         lda, ldb, ldc = _leading(shape, layout)
-        trans = [NO_TRANS if letter == "N" else TRANS for letter in layout]
-        return functools.partial(
-            function, ROW_MAJOR, *trans, *shape, 1.0, A.ctypes.data, lda, B.ctypes.data, ldb, 0.0, C.ctypes.data, ldc
-        )
+        trans = [letters[letter] for letter in layout]
+        return Repeated(loop, address, *trans, *shape, A.ctypes.data, lda, B.ctypes.data, ldb, C.ctypes.data, ldc)
 
     return bind
+
+
+def bind_cblas(function: Any) -> Bind:
+    loop = _loops().repeat_cblas
+    loop.restype = None
+    return _bind(function, loop, ctypes.c_int, {"N": 111, "T": 112})
 
 
 def load_openblas(threads: int) -> Library:
@@ -113,6 +137,13 @@ def load_aocl(threads: int) -> Library:
 def load_blis(threads: int) -> Library:
     triplet = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     library = _open(f"/usr/lib/{triplet}/blis-pthread/libblis.so.4", "apt-get install libblis4-pthread")
+    library.bli_arch_string.restype = ctypes.c_char_p
+    kernel = library.bli_arch_string(library.bli_arch_query_id()).decode()
+    # Debian's BLIS does not know the newest CPUs and would run its generic kernel on them, at a fifth of their speed:
+    # name the best set it has. It reads the variable once, so this process starts again.
+    if kernel == "generic" and "avx512dq" in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        os.environ["BLIS_ARCH_TYPE"] = "skx"
+        os.execv(sys.executable, sys.orig_argv)
     library.bli_thread_set_num_threads.argtypes = [ctypes.c_int64]
     library.bli_thread_get_num_threads.restype = ctypes.c_int64
     library.bli_info_get_version_str.restype = ctypes.c_char_p
@@ -121,6 +152,7 @@ def load_blis(threads: int) -> Library:
         library.bli_info_get_version_str().decode(),
         bind_cblas(library.cblas_sgemm),
         library.bli_thread_get_num_threads(),
+        kernel,
     )
 
 
@@ -134,20 +166,9 @@ def load_onednn(threads: int) -> Library:
 
     library.dnnl_version.restype = ctypes.POINTER(Version)
     version = library.dnnl_version().contents
-    function = library.dnnl_sgemm
-    function.restype = ctypes.c_int
-    function.argtypes = [ctypes.c_char] * 2 + [ctypes.c_int64] * 3 + [
-        ctypes.c_float, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64,
-        ctypes.c_float, ctypes.c_void_p, ctypes.c_int64,
-    ]  # fmt: skip
-
-    def bind(shape: Shape, layout: str, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> Call:
-        lda, ldb, ldc = _leading(shape, layout)
-        trans = [letter.encode() for letter in layout]
-        return functools.partial(
-            function, *trans, *shape, 1.0, A.ctypes.data, lda, B.ctypes.data, ldb, 0.0, C.ctypes.data, ldc
-        )
-
+    loop = _loops().repeat_dnnl
+    loop.restype = ctypes.c_int
+    bind = _bind(library.dnnl_sgemm, loop, ctypes.c_int64, {"N": ord("N"), "T": ord("T")})
     isa = f"effective ISA {library.dnnl_get_effective_cpu_isa():#x}"
     return Library(f"{version.major}.{version.minor}.{version.patch}", bind, gomp.omp_get_max_threads(), isa)
 
@@ -178,6 +199,13 @@ def load_frugalblas(threads: int) -> Library:
         a, b = (matrix if letter == "N" else matrix.T for matrix, letter in zip((A, B), layout, strict=True))
         return functools.partial(frugalblas.sgemm, a, b, out=C, threads=threads)
 
+    # Through our own cblas_sgemm where this build has it: the same loop as for the others. Else from Python.
+    kernel = frugalblas._core.default_variant
+    shell = Path(frugalblas._core.__file__).with_name("libfrugalblas_blas.so")
+    if shell.exists():
+        frugalblas.set_num_threads(threads)
+        bind, kernel = bind_cblas(ctypes.CDLL(str(shell)).cblas_sgemm), f"{kernel} (cblas_sgemm)"
+
     def bind_packed(shape: Shape, layout: str, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> Call:
         if not hasattr(frugalblas, "pack"):
             raise Missing("not available: this build has no frugalblas.pack")
@@ -185,7 +213,7 @@ def load_frugalblas(threads: int) -> Library:
         return functools.partial(frugalblas.sgemm, a, frugalblas.pack(b), out=C, threads=threads)
 
     # `threads` is asked for per call, and honoured or refused: there is nothing to read back before one.
-    return Library(frugalblas.__version__, bind, threads, frugalblas._core.default_variant, bind_packed)
+    return Library(frugalblas.__version__, bind, threads, kernel, bind_packed)
 
 
 OURS = "frugalblas"

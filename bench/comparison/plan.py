@@ -63,7 +63,7 @@ def _libraries(options: Options, groups: dict[str, list[Shape]], threads: int, f
             print(f"{name}: skipped: {why}")
         if forced:
             for name, kernel in FORCED_KERNEL.items():
-                if name in team.hello and team.hello[name]["kernel"] != kernel:
+                if name in team.hello and not team.hello[name]["kernel"].startswith(kernel):
                     raise WorkerError(f"{name} runs {team.hello[name]['kernel']!r} after being held to {kernel!r}")
         names = report.columns(set(team.workers))
         found = (f"{name} {team.hello[name]['version']} {team.hello[name]['kernel']}".strip() for name in names)

@@ -61,7 +61,8 @@ def verdict_lines(table: list[Verdict]) -> list[str]:
 
 def summary_lines(runs: list[Result]) -> list[str]:
     """Groups and targets, without the cells."""
-    return [*group_lines(rows(runs)), "", *verdict_lines(verdicts(runs))]
+    measured = [verdict for verdict in verdicts(runs) if verdict.measured != "not measured"]
+    return [*group_lines(rows(runs)), "", *(verdict_lines(measured) if measured else [])]
 
 
 def full(runs: list[Result]) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -14,7 +18,7 @@ from typing import Any
 
 from .data import Reference
 from .figures import Cell
-from .libraries import OURS
+from .libraries import OURS, REPEAT_LIBRARY
 from .shapes import Shape
 
 # Settings of the caller's shell that would slow a peer, or choose its kernel for it.
@@ -30,14 +34,29 @@ class WorkerError(Exception):
     """A library could not be started, or failed on a cell."""
 
 
+@functools.cache
+def repeat_library() -> str:
+    """Compile repeat.c, once per run; the folder goes when the run ends."""
+    folder = tempfile.mkdtemp(prefix="peers-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = Path(folder) / "repeat.so"
+    source = Path(__file__).with_name("repeat.c")
+    try:
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(target), str(source)], check=True)
+    except OSError as error:
+        raise WorkerError(f"no C compiler for {source.name} ({error}): install one, such as Debian's gcc") from None
+    return str(target)
+
+
 def environment(threads: int, extra: Mapping[str, str] = NOTHING) -> dict[str, str]:
     """The environment of a worker: nothing inherited that concerns a BLAS, the same thread count said to all."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
     # OMP_DYNAMIC and MKL_DYNAMIC would let a library take fewer threads than it was told.
     fixed = {"KMP_BLOCKTIME": "0", "OMP_DYNAMIC": "false", "MKL_DYNAMIC": "FALSE", "MKL_THREADING_LAYER": "INTEL"}
-    # 2^20 cycles instead of 2^28: OpenBLAS's threads still spin from one call to the next, but not through others' turns.
+    # 2^20 cycles, not 2^28: OpenBLAS's threads still spin from one call to the next, but not through others' turns.
     fixed["OPENBLAS_THREAD_TIMEOUT"] = "20"
+    fixed[REPEAT_LIBRARY] = repeat_library()
     path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     return {**kept, **{name: str(threads) for name in counts}, **fixed, **path, **extra}
 
@@ -63,8 +82,8 @@ class Process:
         # The affinity is set before the interpreter starts, since libraries count their CPUs while loading.
         start = f"import os,sys; os.sched_setaffinity(0,{cpus}); os.execv(sys.executable,[sys.executable]+sys.argv[1:])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", start, "-m", "comparison.worker", name, str(threads)]
-            + [str(command_read), str(reply_write)],
+            [sys.executable, "-c", start, "-m", "comparison.worker", name]
+            + [str(number) for number in (threads, command_read, reply_write)],
             env=environment(threads, extra),
             pass_fds=(command_read, reply_write),
             stdout=subprocess.DEVNULL,

@@ -77,16 +77,23 @@ GROUPS: dict[str, list[Shape]] = {
     "deep": [Shape(n, n, k) for n, k in itertools.product((4, 16, 32, 64), (4096, 16384, 65536))]
     + [Shape(1, 1, 65536), Shape(16, 64, 65536), Shape(64, 16, 65536)],
     "layers": TRANSFORMER + CONVOLUTION,
-    "odd": _cubes(61, 127, 251, 509, 761, 1021)
-    + [Shape(61, 509, 1021), Shape(1021, 61, 509), Shape(509, 1021, 61), Shape(127, 1021, 251), Shape(997, 997, 61)],
+    "odd": [
+        *_cubes(61, 127, 251, 509, 761, 1021),
+        Shape(61, 509, 1021),
+        Shape(1021, 61, 509),
+        Shape(509, 1021, 61),
+        Shape(127, 1021, 251),
+        Shape(997, 997, 61),
+    ],
 }
 GROUPS["forced"] = _cubes(256, 512, 1024, 2048) + TRANSFORMER[:3] + CONVOLUTION[1:4] + _cubes(251, 509, 1021)
 
 # Products as Python programs call them: NumPy and torch in one process with ours.
-GROUPS["small"] = _cubes(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96) + [
-    Shape(1, 16, 16), Shape(1, 96, 96), Shape(96, 1, 96), Shape(3, 3, 64), Shape(4, 96, 32), Shape(96, 16, 8),
-]  # fmt: skip
-GROUPS["batches"] = _cubes(16, 24, 32, 48, 64, 96) + [Shape(16, 64, 32), Shape(64, 64, 16)]
+GROUPS["small"] = [
+    *_cubes(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96),
+    *(Shape(1, 16, 16), Shape(1, 96, 96), Shape(96, 1, 96), Shape(3, 3, 64), Shape(4, 96, 32), Shape(96, 16, 8)),
+]
+GROUPS["batches"] = [*_cubes(16, 24, 32, 48, 64, 96), Shape(16, 64, 32), Shape(64, 64, 16)]
 # B packed beforehand, as weights are that serve many calls; the peers get it as it is.
 GROUPS["packed"] = [Shape(rows, n, k) for n, k in ((4096, 4096), (3072, 768), (1024, 1024)) for rows in (1, 4, 16, 64)]
 BATCH_COUNTS = (16, 256)
@@ -99,8 +106,8 @@ QUICK: dict[str, list[Shape]] = {
     "skinny_k": [Shape(4096, 4096, 1), Shape(4096, 4096, 16)],
     "deep": [Shape(32, 32, 32768), Shape(4, 4, 65536)],
     "layers": [Shape(128, 768, 3072), Shape(64, 3136, 576)],
-    "odd": _cubes(127, 509) + [Shape(127, 1021, 251)],
-    "forced": _cubes(512, 1024) + [Shape(128, 768, 3072)],
+    "odd": [*_cubes(127, 509), Shape(127, 1021, 251)],
+    "forced": [*_cubes(512, 1024), Shape(128, 768, 3072)],
     "small": _cubes(1, 4, 16, 32, 64, 96),
     "batches": _cubes(16, 48, 96),
     "packed": [Shape(16, 4096, 4096)],
