@@ -138,11 +138,12 @@ def load_blis(threads: int) -> Library:
     triplet = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     library = _open(f"/usr/lib/{triplet}/blis-pthread/libblis.so.4", "apt-get install libblis4-pthread")
     library.bli_arch_string.restype = ctypes.c_char_p
+    library.bli_init()
     kernel = library.bli_arch_string(library.bli_arch_query_id()).decode()
     # Debian's BLIS does not know the newest CPUs and would run its generic kernel on them, at a fifth of their speed:
     # name the best set it has. It reads the variable once, so this process starts again.
     if kernel == "generic" and "avx512dq" in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
-        os.environ["BLIS_ARCH_TYPE"] = "skx"
+        os.environ["BLIS_ARCH_TYPE"] = "0"  # skx: this version takes its numbers only
         os.execv(sys.executable, sys.orig_argv)
     library.bli_thread_set_num_threads.argtypes = [ctypes.c_int64]
     library.bli_thread_get_num_threads.restype = ctypes.c_int64
