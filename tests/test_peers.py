@@ -1,5 +1,6 @@
 """bench/peers.py: its arithmetic, its checks and what it says of a missing library. Nothing here is timed."""
 
+import importlib.util
 import json
 import math
 import shutil
@@ -152,6 +153,19 @@ def test_report_shows_losers_and_errors():
     assert "0.500" in text
     assert "mkl: a NaN was left" in text
     assert "NO" in text
+
+
+def test_page_answers_every_target_and_marks_losses():
+    spec = importlib.util.spec_from_file_location("make_performance", BENCH.parent / "docs" / "make_performance.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    run = run_of(cell([1.0], {"openblas": [0.5]}), cell([1.0], {"openblas": [2.0]}, layout="TT"))
+    lines = page.target_lines([run])
+    assert [line for line in lines if line.startswith("| squares from 256 | 1.00 / 0.94 | **NO** |")]
+    assert len([line for line in lines if line.startswith("| ")]) == 1 + len(targets.verdicts([run]))
+    lost, won = page.group_table(figures.rows([run]))[2:]
+    assert "| **0.50** | openblas |" in lost
+    assert "| 2.00 | openblas |" in won
 
 
 def test_results_of_another_schema_are_refused(tmp_path):
