@@ -10,8 +10,7 @@ typedef int (*dnnl_sgemm_t)(char, char, int64_t, int64_t, int64_t, float, const 
 void repeat_cblas(long calls, cblas_sgemm_t sgemm, int trans_a, int trans_b, int M, int N, int K, const float* A,
                   int lda, const float* B, int ldb, float* C, int ldc) {
   const int row_major = 101;
-  for (; calls > 0; --calls)
-    sgemm(row_major, trans_a, trans_b, M, N, K, 1.0f, A, lda, B, ldb, 0.0f, C, ldc);
+  for (; calls > 0; --calls) sgemm(row_major, trans_a, trans_b, M, N, K, 1.0f, A, lda, B, ldb, 0.0f, C, ldc);
 }
 
 // Stops at the first status that is not success, and returns it.
