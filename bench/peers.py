@@ -14,7 +14,6 @@ calls from Python, in turn in one process, against NumPy and torch.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from comparison import report
 from comparison.libraries import LIBRARIES, OURS
 from comparison.plan import Options, run
-from comparison.results import load
+from comparison.results import load, save
 from comparison.shapes import GROUPS, LAYOUTS, QUICK, parse
 
 
@@ -86,8 +85,7 @@ def main() -> int:
         Options(groups, layouts, options.threads, options.peers, options.seconds, options.rounds, not options.parsed)
     )
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        save(result, options.json)
     return 0
 
 

@@ -70,6 +70,9 @@ def machine_lines(runs: list[Result]) -> list[str]:
     busy = [share for run in runs for shares in run["idle_shares"].values() for share in shares.values()]
     if busy:
         lines.append(f"\nThe busiest library between its turns used {100 * max(busy):.1f} % of a CPU.")
+    disturbed = sum(row.bystander_cpus > report.DISTURBED for row in figures.rows(runs))
+    if disturbed:
+        lines.append(f"\n**Other programs took CPU time while {disturbed} products were measured.**")
     return lines
 
 

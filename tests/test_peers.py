@@ -168,6 +168,30 @@ def test_page_answers_every_target_and_marks_losses():
     assert "| 2.00 | openblas |" in won
 
 
+def test_a_disturbed_cell_says_so():
+    quiet, loud = cell([1.0], {"a": [1.0]}), cell([1.0], {"a": [1.0]}, layout="TT", bystander_cpus=0.5)
+    text = report.full([run_of(quiet, loud)])
+    assert text.count("disturbed: other programs used 0.5 CPUs") == 1
+    assert "Measure again: other programs took CPU time in 1 cells." in text
+    assert "Measure again" not in report.full([run_of(quiet)])
+
+
+def test_bystanders_are_programs_other_than_this_one(monkeypatch):
+    busy = iter([100.0, 103.0])
+    monkeypatch.setattr(session, "busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(session.time, "process_time", iter([1.0, 2.0]).__next__)
+    monkeypatch.setattr(session.time, "perf_counter", iter([50.0, 54.0]).__next__)
+    assert session.Bystanders([]).cpus() == pytest.approx((3.0 - 1.0) / 4.0)
+
+
+def test_a_saved_run_loads_as_it_was_to_five_digits(tmp_path):
+    file = tmp_path / "new" / "run.json"
+    results.save(run_of(cell([1 / 3], {"a": [2.0]}), idle_shares={"1t": {"a": 0.5}}), file)
+    assert results.load(file) == run_of(cell([0.33333], {"a": [2.0]}), idle_shares={"1t": {"a": 0.5}})
+    results.save(run_of(), file)
+    assert results.load(file) == run_of()
+
+
 def test_results_of_another_schema_are_refused(tmp_path):
     file = tmp_path / "old.json"
     file.write_text(json.dumps({"schema": "frugalblas-peers/0"}))

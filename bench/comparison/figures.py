@@ -27,6 +27,7 @@ class Row(NamedTuple):
     best_peer: str | None
     peak_share: float | None  # of the FMA peak measured in the same rounds
     read_share: float | None  # bytes of the operands over the read bandwidth measured in the same rounds (gemv)
+    bystander_cpus: float  # CPUs that other programs used meanwhile, of the worst run
     errors: dict[str, str]
 
     @property
@@ -106,6 +107,7 @@ def row(cells: list[Cell]) -> Row:
         min(valid, key=lambda found: abs(found.ratio - ratio)).best_peer if complete else None,
         flops(cells[0]) / statistics.median(shares) if shares else None,
         4 * (M * K + K * N + M * N) / statistics.median(reads) if reads else None,
+        max(cell.get("bystander_cpus", 0.0) for cell in cells),
         {name: text for cell in cells for name, text in cell["errors"].items()},
     )  # fmt: skip
 

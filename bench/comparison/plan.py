@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from . import report, results
 from .figures import Cell, Result, row
 from .libraries import FORCED_ISA, FORCED_KERNEL, OURS
-from .session import Process, Team, WorkerError
+from .session import Bystanders, Process, Team, WorkerError
 from .shapes import BATCH_COUNTS, CALL_SIDES, Shape
 
 IN_ONE_PROCESS = ("small", "batches")
@@ -94,7 +94,10 @@ def _calls(options: Options, groups: dict[str, list[Shape]], threads: int, resul
                         place = {"group": group, "shape": list(shape), "layout": layout, "threads": threads}
                         if batch is not None:
                             arguments["batch"] = place["batch"] = batch
-                        _add(result, {**place, **process.ask(group, **arguments)}, [OURS, *names])
+                        bystanders = Bystanders([process.process.pid])
+                        measured = process.ask(group, **arguments)
+                        cell = {**place, **measured, "bystander_cpus": bystanders.cpus()}
+                        _add(result, cell, [OURS, *names])
         if options.calls and threads == 1:
             for side in CALL_SIDES:
                 result["call_cost"].append(

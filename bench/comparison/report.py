@@ -7,6 +7,7 @@ from .libraries import LIBRARIES, OURS
 from .targets import Verdict, verdicts
 
 SHORT = {OURS: "ours"}
+DISTURBED = 0.1  # CPUs taken by other programs, from which on a figure is not to be trusted
 
 
 def columns(names: set[str]) -> list[str]:
@@ -29,6 +30,8 @@ def line(row: Row, names: list[str]) -> str:
     if row.ratio is not None:
         text += f"  {row.ratio:6.3f}     {row.ratio_of_best:6.3f}"
         text += f"  {percent(row.peak_share):>7}  {percent(row.read_share):>7}  {row.best_peer}"
+    if row.bystander_cpus > DISTURBED:
+        text += f"  (disturbed: other programs used {row.bystander_cpus:.1f} CPUs)"
     return text + "".join(f"\n{'':>26}{name}: {error}" for name, error in row.errors.items())
 
 
@@ -61,8 +64,10 @@ def verdict_lines(table: list[Verdict]) -> list[str]:
 
 def summary_lines(runs: list[Result]) -> list[str]:
     """Groups and targets, without the cells."""
+    disturbed = sum(row.bystander_cpus > DISTURBED for row in rows(runs))
+    warning = [f"Measure again: other programs took CPU time in {disturbed} cells."] if disturbed else []
     measured = [verdict for verdict in verdicts(runs) if verdict.measured != "not measured"]
-    return [*group_lines(rows(runs)), "", *(verdict_lines(measured) if measured else [])]
+    return [*group_lines(rows(runs)), "", *(verdict_lines(measured) if measured else []), *warning]
 
 
 def full(runs: list[Result]) -> str:

@@ -25,6 +25,7 @@ from .shapes import Shape
 DROPPED = ("OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "BLI_", "AOCL_", "DNNL_", "ONEDNN_",
            "FRUGALBLAS_", "ATEN_", "TORCH_", "MALLOC_", "LD_PRELOAD", "NPY_", "GLIBC_TUNABLES")  # fmt: skip
 NOTHING: Mapping[str, str] = MappingProxyType({})
+TEAM_WARM_SECONDS = 4e-3  # a woken team may share one CPU until the scheduler's next tick parts it
 ROUND_SECONDS = 2e-3  # a round lasts at least this long, so that neither the clock nor one interrupt shows
 LONG_CALL = 20e-3  # a call this long warms its own caches: no warm-up before each round
 SETTLE_SECONDS = 0.25  # libgomp's threads spin some milliseconds after a call
@@ -69,6 +70,30 @@ def cpus_of(threads: int) -> set[int]:
 def cpu_seconds(pid: int) -> float:
     """CPU time of all threads of another process (Linux: the clock's number is made from the pid)."""
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def busy_seconds() -> float:
+    """CPU time of the whole machine so far, the time stolen by its host included; 0 where /proc does not say."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Bystanders:
+    """How many CPUs programs other than this comparison used meanwhile: what they take is missing from somebody."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self.pids = pids
+        self.started, self.base = time.perf_counter(), self._foreign()
+
+    def _foreign(self) -> float:
+        return busy_seconds() - time.process_time() - sum(cpu_seconds(pid) for pid in self.pids)
+
+    def cpus(self) -> float:
+        return max(0.0, self._foreign() - self.base) / (time.perf_counter() - self.started)
 
 
 class Process:
@@ -175,6 +200,7 @@ class Team:
 
     def cell(self, shape: Shape, layout: str, seconds: float, rounds: int, packed: bool = False) -> Cell:
         """Check every library on one product, then time them round by round, each in turn."""
+        bystanders = Bystanders([worker.process.pid for worker in self.workers.values()])
         calls, warm, errors, slowest = self._checked(shape, layout, packed)
         # Everybody gets the same number of rounds: as many as the slowest can do in its time.
         count = max(3, min(rounds, int(seconds / slowest))) if calls else 0
@@ -193,15 +219,16 @@ class Team:
                 cell["peak_flops"].append(self.workers[OURS].ask("peak"))
                 if shape.is_gemv:
                     cell["read_rate"].append(self.workers[OURS].ask("read"))
+        cell["bystander_cpus"] = bystanders.cpus()
         return cell
 
     def _checked(
         self, shape: Shape, layout: str, packed: bool
-    ) -> tuple[dict[str, int], dict[str, bool], dict[str, str], float]:
-        """Calls per round and whether to warm up, of every library whose result is right; what is wrong with others."""
+    ) -> tuple[dict[str, int], dict[str, int], dict[str, str], float]:
+        """Calls per round and calls before it, of every library whose result is right; what is wrong with others."""
         reference = Reference(shape, layout)
         calls: dict[str, int] = {}
-        warm: dict[str, bool] = {}
+        warm: dict[str, int] = {}
         errors: dict[str, str] = {}
         slowest = 0.0
         for name, worker in self.workers.items():
@@ -214,6 +241,7 @@ class Team:
                 errors[name] = wrong
                 continue
             calls[name] = max(1, round(ROUND_SECONDS / first["seconds"] + 0.5))
-            warm[name] = first["seconds"] < LONG_CALL
+            warm_seconds = TEAM_WARM_SECONDS if self.threads > 1 else 0.0
+            warm[name] = max(1, int(warm_seconds / first["seconds"])) if first["seconds"] < LONG_CALL else 0
             slowest = max(slowest, calls[name] * first["seconds"])
         return calls, warm, errors, slowest

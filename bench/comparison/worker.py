@@ -5,6 +5,7 @@ python -m comparison.worker LIBRARY THREADS READ_FD WRITE_FD
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +58,11 @@ class Worker:
         self.call()
         samples = sample(C)
         timed(self.call, 1)
-        return {"samples": samples, "seconds": min(timed(self.call, 1) for _ in range(2))}
+        return {"samples": samples, "seconds": min(timed(self.call, 1) for _ in range(3))}
 
-    def round(self, calls: int, warm: bool) -> float:
-        if warm:
-            self.call()
+    def round(self, calls: int, warm: int) -> float:
+        """Seconds of `calls` calls, after `warm` calls that wake the team and fill the caches again."""
+        timed(self.call, warm)
         return timed(self.call, calls)
 
     def peak(self) -> float:
@@ -69,7 +70,10 @@ class Worker:
         from frugalblas import _core
 
         steps, rates = 600_000, []  # about 2 ms
-        self.pool = self.pool or ThreadPoolExecutor(self.threads)
+        if self.pool is None:
+            # Each thread on a CPU of its own: the scheduler may take longer than a burst to part two woken on one.
+            cpus = sorted(os.sched_getaffinity(0))
+            self.pool = ThreadPoolExecutor(self.threads, initializer=lambda: os.sched_setaffinity(0, {cpus.pop()}))
         for _ in range(2):  # the first wakes the threads
             start = time.perf_counter_ns()
             done = sum(self.pool.map(_core.fma_burst, [steps] * self.threads))
@@ -125,6 +129,8 @@ def serve(name: str, threads: int, commands: Connection, replies: Connection) ->
         reply: dict[str, object] = {"woken_cpu": woken}
         try:
             reply["done"] = getattr(worker, operation)(**arguments)
+        except Missing as missing:
+            reply["error"] = str(missing)
         except Exception as error:  # the driver reports it and goes on without this cell
             reply["error"] = f"{type(error).__name__}: {error}"
         reply["cpu"] = time.process_time()
