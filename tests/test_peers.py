@@ -181,7 +181,8 @@ def test_bystanders_are_programs_other_than_this_one(monkeypatch):
     monkeypatch.setattr(session, "busy_seconds", lambda: next(busy))
     monkeypatch.setattr(session.time, "process_time", iter([1.0, 2.0]).__next__)
     monkeypatch.setattr(session.time, "perf_counter", iter([50.0, 54.0]).__next__)
-    assert session.Bystanders([]).cpus() == pytest.approx((3.0 - 1.0) / 4.0)
+    monkeypatch.setattr(session.os, "sysconf", lambda _: 100)
+    assert session.Bystanders([]).cpus() == pytest.approx((3.0 - 1.0 - 0.02) / 4.0)
 
 
 def test_a_saved_run_loads_as_it_was_to_five_digits(tmp_path):

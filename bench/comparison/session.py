@@ -93,7 +93,8 @@ class Bystanders:
         return busy_seconds() - time.process_time() - sum(cpu_seconds(pid) for pid in self.pids)
 
     def cpus(self) -> float:
-        return max(0.0, self._foreign() - self.base) / (time.perf_counter() - self.started)
+        ticks = 2 / os.sysconf("SC_CLK_TCK")  # what both readings of /proc/stat may be off by
+        return max(0.0, self._foreign() - self.base - ticks) / (time.perf_counter() - self.started)
 
 
 class Process:
