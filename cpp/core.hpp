@@ -36,6 +36,13 @@ struct Choice {
   const char* reason;
 };
 
+// Products of one shape: item i is `first` with its pointers moved on by i steps. Steps count elements; zero repeats an
+// operand. No item's C overlaps another's or any operand.
+struct Batch {
+  Gemm first;  // M, N, K >= 0 and any alpha: empty products are answered here
+  index_t count, a_step, b_step, c_step;
+};
+
 }  // namespace fb
 
 extern "C" {
@@ -51,18 +58,32 @@ FB_EXPORT const fb::Algorithm* frugalblas_algorithm(int entry, const fb::Variant
 
 // Anything but `done` leaves C as it was.
 FB_EXPORT fb::Status frugalblas_run(const fb::Algorithm* algorithm, const fb::Gemm* job);
+// All products of a batch on at most first.threads threads, by `algorithm` or, if that is nullptr, as `auto` would: the
+// same bits as one call for each, for any number of threads. The floating-point exceptions of all threads show in the
+// caller's flags (fenv.h). After anything but `done` some results may have been written, each of them whole.
+FB_EXPORT fb::Status frugalblas_run_batch(const fb::Algorithm* algorithm, const fb::Batch* batch);
+// The triangle i <= j (upper) or i >= j of a square C, as `auto` would compute it within the whole: the same bits. The
+// other triangle is neither read nor written. For products that are symmetric, B being the transpose of A: half the
+// work. Flags as above. If memory runs out, part of the triangle may have been written.
+FB_EXPORT fb::Status frugalblas_run_triangle(const fb::Gemm* job, bool upper);
 // C = beta * C: the whole answer where alpha or K is zero. Reads C only if beta is not zero.
 FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
 // The fastest rung for this job on at most job->threads threads. The rung depends on the shape alone.
 FB_EXPORT fb::Choice frugalblas_choose(const fb::Gemm* job);
 
-FB_EXPORT int frugalblas_get_num_threads();  // of the process: what was set, else OMP_NUM_THREADS, else usable CPUs
+// What was set for the process, else OMP_NUM_THREADS, else usable CPUs.
+FB_EXPORT int frugalblas_process_threads();
+// At most n, and at most what omp_set_num_threads allows the calling thread, where that was called to lower it.
+FB_EXPORT int frugalblas_limit_threads(int n);
+FB_EXPORT int frugalblas_get_num_threads();        // for a call of this thread: the one under the other's limit
 FB_EXPORT void frugalblas_set_num_threads(int n);  // 1..frugalblas_max_threads(); 0 returns to the default
 FB_EXPORT int frugalblas_max_threads();            // most threads one call may ask for
 FB_EXPORT void frugalblas_free_workspace();        // returns the calling thread's kept scratch memory
 
 FB_EXPORT const fb::CacheSizes* frugalblas_cache_sizes();
 FB_EXPORT int frugalblas_usable_cpus();
+// CPUs that the cgroups of this process leave of `most`, by the files under `root` ("" for the real ones).
+FB_EXPORT int frugalblas_cgroup_cpus(const char* root, int most);
 FB_EXPORT const char* frugalblas_cpu_model();
 FB_EXPORT bool frugalblas_cpu_supports(const char* level);
 

@@ -58,8 +58,9 @@ static int quota_cpus(double quota, double period, int most) {
 }
 
 // A limit may stand at any level from the process's own cgroup up to the root, so walk up and keep the smallest.
-static int cgroup_cpus(int most) {
-  std::ifstream groups("/proc/self/cgroup");
+int cgroup_cpus(const char* root_folder, int most) {
+  const std::string root = root_folder;
+  std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const auto first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -70,10 +71,10 @@ static int cgroup_cpus(int most) {
     for (;;) {
       double quota = -1, period = -1;
       if (v2) {
-        std::sscanf(first_line("/sys/fs/cgroup" + group + "/cpu.max").c_str(), "%lf %lf", &quota, &period);
+        std::sscanf(first_line(root + "/sys/fs/cgroup" + group + "/cpu.max").c_str(), "%lf %lf", &quota, &period);
       } else {
-        std::sscanf(first_line("/sys/fs/cgroup/cpu" + group + "/cpu.cfs_quota_us").c_str(), "%lf", &quota);
-        std::sscanf(first_line("/sys/fs/cgroup/cpu" + group + "/cpu.cfs_period_us").c_str(), "%lf", &period);
+        std::sscanf(first_line(root + "/sys/fs/cgroup/cpu" + group + "/cpu.cfs_quota_us").c_str(), "%lf", &quota);
+        std::sscanf(first_line(root + "/sys/fs/cgroup/cpu" + group + "/cpu.cfs_period_us").c_str(), "%lf", &period);
       }
       most = quota_cpus(quota, period, most);
       if (group.empty() || group == "/") break;
@@ -96,7 +97,7 @@ static int affinity_cpus() {
 }
 
 int usable_cpus() {
-  static const int cpus = std::max(1, cgroup_cpus(affinity_cpus()));
+  static const int cpus = std::max(1, cgroup_cpus("", affinity_cpus()));
   return cpus;
 }
 

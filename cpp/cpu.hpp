@@ -12,6 +12,8 @@ const CacheSizes& cache_sizes();
 
 // CPUs this process may run on: its affinity mask, capped by its cgroup's quota. At least 1.
 int usable_cpus();
+// The cap alone: `most`, or less by the cgroup files under `root` ("" for the real ones), versions 1 and 2.
+int cgroup_cpus(const char* root, int most);
 
 const char* cpu_model();
 

@@ -1,11 +1,11 @@
 // registry.cpp: expands algorithms.def and the build's variants into the lists everybody else iterates.
-#include <omp.h>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
 
 #include "core.hpp"
+#include "team.hpp"
 
 // The tables of the variants, each in its own namespace (variant_table.cpp).
 #define VARIANT(space, name, level, study, flags) \
@@ -133,19 +133,15 @@ const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
 }
 
 Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
-  // With OMP_DYNAMIC set the runtime may open a smaller team than asked for; `threads` is a promise.
-  const int dynamic = job->threads > 1 && omp_get_dynamic();
-  if (dynamic) omp_set_dynamic(0);
-  Status status = Status::done;
+  const FixedTeam fixed(job->threads);
   try {
     algorithm->run(*job);
   } catch (const std::bad_alloc&) {
-    status = Status::out_of_memory;
+    return Status::out_of_memory;
   } catch (const std::length_error&) {
-    status = Status::too_large;
+    return Status::too_large;
   }
-  if (dynamic) omp_set_dynamic(1);
-  return status;
+  return Status::done;
 }
 
 void frugalblas_scale(Matrix C, index_t M, index_t N, float beta) {
@@ -158,6 +154,7 @@ void frugalblas_scale(Matrix C, index_t M, index_t N, float beta) {
 
 const CacheSizes* frugalblas_cache_sizes() { return &cache_sizes(); }
 int frugalblas_usable_cpus() { return usable_cpus(); }
+int frugalblas_cgroup_cpus(const char* root, int most) { return cgroup_cpus(root, most); }
 const char* frugalblas_cpu_model() { return cpu_model(); }
 bool frugalblas_cpu_supports(const char* level) { return cpu_supports(level); }
 }

@@ -14,14 +14,15 @@ static std::atomic<int> process_threads{0};  // 0: not set, use the default
 
 // OMP_NUM_THREADS may be a list, one number per nesting level: the first is ours. Anything else in it is ignored, as
 // the OpenMP runtime itself has already complained about it.
-static int default_threads() {
+static int omp_num_threads(int if_unset) {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     char* end;
     const long n = std::strtol(text, &end, 10);
     if (end != text && n >= 1) return static_cast<int>(std::min<long>(n, frugalblas_max_threads()));
   }
-  return std::min(usable_cpus(), frugalblas_max_threads());
+  return std::min(if_unset, frugalblas_max_threads());
 }
+static int default_threads() { return omp_num_threads(usable_cpus()); }
 
 // libgomp keeps its team waiting between parallel regions, and a forked child inherits the memory of that team but none
 // of its threads: its next region would wait for them for ever. Letting the team go before the fork costs one team
@@ -55,11 +56,21 @@ int frugalblas_max_threads() {
   return limit;
 }
 
-int frugalblas_get_num_threads() {
+int frugalblas_process_threads() {
   static const int standard = default_threads();
   const int set = process_threads.load(std::memory_order_relaxed);
   return set ? set : standard;
 }
+
+// Whoever lowers OpenMP's count means every library of the process, as threadpoolctl's user_api="openmp" does. The
+// count that OpenMP starts with is no such wish: set_num_threads may go beyond it.
+int frugalblas_limit_threads(int n) {
+  static const int at_start = omp_num_threads(omp_get_num_procs());
+  const int now = omp_get_max_threads();
+  return now < at_start ? std::min(n, now) : n;
+}
+
+int frugalblas_get_num_threads() { return frugalblas_limit_threads(frugalblas_process_threads()); }
 
 void frugalblas_set_num_threads(int n) {
   process_threads.store(std::clamp(n, 0, frugalblas_max_threads()), std::memory_order_relaxed);

@@ -1,0 +1,91 @@
+// batch.cpp: many products of one shape as one call.
+//
+// A batch is spread over threads by whole products where there are enough of them; otherwise each product gets the team
+// to itself. The rung follows from the shape of one product, so its bits are those of a call of its own either way.
+#include <algorithm>
+#include <atomic>
+
+#include "core.hpp"
+#include "team.hpp"
+
+namespace fb {
+namespace {
+
+// Below this many flops a team costs more than it saves: the estimate of choose.cpp.
+constexpr double team_flops = 1 << 22;
+// From this many products per thread on, the last ones to finish delay the rest little.
+constexpr index_t products_per_thread = 2;
+
+Gemm item(const Batch& batch, index_t i) {
+  Gemm job = batch.first;
+  job.A.data += i * batch.a_step;
+  job.B.data += i * batch.b_step;
+  job.C.data += i * batch.c_step;
+  return job;
+}
+
+Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int threads) {
+  for (index_t i = 0; i < batch.count; ++i) {
+    Gemm job = item(batch, i);
+    job.threads = threads;
+    const Status status = with_flags_of_team(threads, [&] { return frugalblas_run(algorithm, &job); });
+    if (status != Status::done) return status;
+  }
+  return Status::done;
+}
+
+Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int threads) {
+  FlagsOfTeam flags;
+  const FixedTeam fixed(threads);
+  std::atomic<Status> status{Status::done};
+  // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
+  const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
+#pragma omp parallel num_threads(threads)
+  {
+    flags.enter();
+#pragma omp for schedule(dynamic, turn)
+    for (index_t i = 0; i < batch.count; ++i) {
+      if (status.load(std::memory_order_relaxed) != Status::done) continue;
+      Gemm job = item(batch, i);
+      job.threads = 1;
+      const Status ended = frugalblas_run(algorithm, &job);
+      if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
+    }
+    flags.leave();
+  }
+  flags.merge();
+  return status;
+}
+
+}  // namespace
+}  // namespace fb
+
+using namespace fb;
+
+Status frugalblas_run_batch(const Algorithm* algorithm, const Batch* batch) {
+  const Gemm& g = batch->first;
+  if (g.M == 0 || g.N == 0 || batch->count == 0) return Status::done;
+  if (g.K == 0 || g.alpha == 0) {
+    for (index_t i = 0; i < batch->count; ++i) frugalblas_scale(item(*batch, i).C, g.M, g.N, g.beta);
+    return Status::done;
+  }
+  int threads = g.threads;
+  int item_threads = threads;  // what one product would take
+  Gemm alone = g;
+  const bool automatic = !algorithm;
+  if (automatic) {
+    const Choice choice = frugalblas_choose(&alone);
+    algorithm = frugalblas_algorithm(choice.entry, nullptr);
+    item_threads = choice.threads;
+    const double flops = 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K);
+    if (flops * static_cast<double>(batch->count) < team_flops) threads = 1;
+  }
+  if (threads == 1 || batch->count == 1) return run_one_by_one(algorithm, *batch, item_threads);
+  if (item_threads > 1 && batch->count < products_per_thread * threads)
+    return run_one_by_one(algorithm, *batch, item_threads);
+  if (automatic) {  // the rung for one thread: the same bits, without the means to share
+    alone.threads = 1;
+    algorithm = frugalblas_algorithm(frugalblas_choose(&alone).entry, nullptr);
+  }
+  return run_side_by_side(algorithm, *batch, static_cast<int>(std::min<index_t>(threads, batch->count)));
+}

@@ -1,0 +1,81 @@
+// triangle.cpp: half of a symmetric product, as ssyrk and `A @ A.T` want it.
+//
+// The triangle is cut into two triangles on the diagonal and the square between them, and those again. Squares are
+// products like any other; a small triangle is computed as a whole block into scratch memory and its half copied. All
+// parts take the rung of the whole product, so every element is the chain of operations it would be there.
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "core.hpp"
+#include "team.hpp"
+
+namespace fb {
+namespace {
+
+// Blocks on the diagonal cost twice their share, so they should be few; large ones run faster per flop. 256 KiB: an L2.
+constexpr index_t diagonal_block = 256;
+
+// Rows and columns of C as a job of its own.
+Gemm part(const Gemm& g, index_t row, index_t rows, index_t column, index_t columns) {
+  Gemm p = g;
+  p.M = rows;
+  p.N = columns;
+  p.A.data += row * g.A.row_stride;
+  p.B.data += column * g.B.col_stride;
+  p.C.data += row * g.C.row_stride + column * g.C.col_stride;
+  return p;
+}
+
+void copy_triangle(const Matrix& from, const Matrix& to, index_t n, bool upper) {
+  for (index_t i = 0; i < n; ++i)
+    for (index_t j = upper ? i : 0; j < (upper ? n : i + 1); ++j)
+      to.data[i * to.row_stride + j * to.col_stride] = from.data[i * from.row_stride + j * from.col_stride];
+}
+
+Status run_diagonal(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch) {
+  const index_t n = g.M;
+  Gemm block = g;
+  block.C = {scratch, n, 1};
+  if (g.beta != 0) {  // the other triangle may hold anything: its place gets the mirror image of this one
+    copy_triangle(g.C, {scratch, n, 1}, n, upper);
+    copy_triangle(g.C, {scratch, 1, n}, n, upper);
+  }
+  const Status status = frugalblas_run(algorithm, &block);
+  if (status == Status::done) copy_triangle(block.C, g.C, n, upper);
+  return status;
+}
+
+Status run_halves(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch) {
+  const index_t n = g.M;
+  if (n <= diagonal_block) return run_diagonal(algorithm, g, upper, scratch);
+  const index_t half = (n / 2 + diagonal_block - 1) / diagonal_block * diagonal_block;
+  const Gemm square = upper ? part(g, 0, half, half, n - half) : part(g, half, n - half, 0, half);
+  Status status = run_halves(algorithm, part(g, 0, half, 0, half), upper, scratch);
+  if (status == Status::done) status = run_halves(algorithm, part(g, half, n - half, half, n - half), upper, scratch);
+  return status == Status::done ? frugalblas_run(algorithm, &square) : status;
+}
+
+}  // namespace
+}  // namespace fb
+
+using namespace fb;
+
+Status frugalblas_run_triangle(const Gemm* job, bool upper) {
+  Gemm g = *job;
+  if (g.M == 0) return Status::done;
+  if (g.K == 0 || g.alpha == 0) {
+    for (index_t i = 0; i < g.M; ++i) {
+      const index_t from = upper ? i : 0, columns = upper ? g.M - i : i + 1;
+      frugalblas_scale(part(g, i, 1, from, columns).C, 1, columns, g.beta);
+    }
+    return Status::done;
+  }
+  const Choice choice = frugalblas_choose(&g);
+  g.threads = choice.threads;
+  const Algorithm* const algorithm = frugalblas_algorithm(choice.entry, nullptr);
+  const index_t n = std::min(g.M, diagonal_block);
+  const std::unique_ptr<float[]> scratch(new (std::nothrow) float[static_cast<std::size_t>(n * n)]);
+  if (!scratch) return Status::out_of_memory;
+  return with_flags_of_team(g.threads, [&] { return run_halves(algorithm, g, upper, scratch.get()); });
+}
