@@ -4,6 +4,8 @@
 #include <string>
 
 #include "core.hpp"
+#include "matmul_ufunc.hpp"
+#include "patch_numpy.hpp"
 #include "perf_energy.hpp"
 #include "sgemm_call.hpp"
 
@@ -101,7 +103,27 @@ static py::dict openblas() {
   return result;
 }
 
-PYBIND11_MODULE(_core, m) {
+// Products by door since counting was switched on.
+static py::dict products() {
+  py::dict result;
+  for (int door = 0; door < fb::doors::door_count; ++door)
+    result[fb::doors::names[door]] = fb::doors::products[door].load();
+  return result;
+}
+
+static void count_products(bool on) {
+  for (auto& count : fb::doors::products) count = 0;
+  fb::doors::counting = on;
+}
+
+static py::object owned(PyObject* reference) {
+  if (!reference) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(reference);
+}
+
+// No lock is taken for Python's sake: tables are filled at import and constant from then on, settings are atomic, what
+// a call needs is its own or thread-local, and patches are made under a lock in patch.py.
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "The compiled half of frugalblas. Private: use the functions of the package.";
   const char* error = nullptr;
   const fb::Variant* standard = frugalblas_default_variant(&error);
@@ -123,11 +145,15 @@ PYBIND11_MODULE(_core, m) {
   m.attr("compiler") = "GCC " __VERSION__;
 #endif
 
-  for (const char* name : {"sgemm", "explain"}) {
-    py::object function = py::reinterpret_steal<py::object>(frugalblas_method(name));
-    if (!function) throw py::error_already_set();
-    m.attr(name) = function;
-  }
+  for (const char* name : {"sgemm", "explain"}) m.attr(name) = owned(frugalblas_method(name));
+  m.attr("matmul") = owned(frugalblas_matmul_function());
+  m.attr("matmul_gufunc") = owned(frugalblas_matmul_gufunc());
+  m.def("patch_matmul", frugalblas_patch_matmul);
+  m.def("unpatch_matmul", frugalblas_unpatch_matmul);
+  m.def("patch_blas", frugalblas_patch_blas);
+  m.def("unpatch_blas", frugalblas_unpatch_blas);
+  m.def("count_products", count_products, py::arg("on"));
+  m.def("products", products);
   m.def("set_callbacks", [](const py::dict& interpreted, const py::object& refuse) {
     frugalblas_set_callbacks(interpreted.ptr(), refuse.ptr());
   });
@@ -143,7 +169,10 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("get_num_threads", frugalblas_get_num_threads);
   m.def("set_num_threads", frugalblas_set_num_threads);
+  m.def("process_threads", frugalblas_process_threads);
+  m.def("limit_threads", frugalblas_limit_threads);
   m.def("max_threads", frugalblas_max_threads);
+  m.def("cgroup_cpus", frugalblas_cgroup_cpus, py::arg("root"), py::arg("most"));
   m.def("free_workspace", frugalblas_free_workspace);
   m.def("perf_event_open", frugalblas_perf_event_open);
 }

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -21,7 +20,8 @@ std::atomic<bool> context_used{false};  // no context ever set a thread count: s
 
 // ---- algo= ----
 
-// Strategies met so far, by the string that asked for them: a call costs one dictionary lookup, no parsing.
+// Every strategy there is, by the string that asks for it: a call costs one dictionary lookup, no parsing. Filled by
+// `prepare` and never changed, so that threads need no lock.
 PyObject* known_strategies = nullptr;  // dict: str -> index into `strategies`
 std::vector<Strategy> strategies;
 
@@ -31,45 +31,51 @@ bool refuse(PyObject* algo) {
   return false;
 }
 
-// "name" or "name@variant".
-bool parse_strategy(const std::string& text, Strategy& s) {
-  const auto at = text.find('@');
-  const std::string name = text.substr(0, at);
-  s = {-1, nullptr, nullptr};
-  if (text == "auto") return true;
-  s.entry = frugalblas_find_entry(name.c_str());
-  if (s.entry < 0) return false;
-  if (at != std::string::npos && !(s.variant = frugalblas_find_variant(text.c_str() + at + 1))) return false;
-  const fb::Entry* entries;
-  frugalblas_entries(&entries);
-  if (entries[s.entry].kind == fb::Kind::interpreted) return !s.variant;
-  s.algorithm = frugalblas_algorithm(s.entry, s.variant);
-  return s.algorithm;
+bool add_strategy(const std::string& text, const Strategy& s) {
+  Reference index(PyLong_FromSize_t(strategies.size()));
+  if (!index.object || PyDict_SetItemString(known_strategies, text.c_str(), index.object) < 0) return false;
+  strategies.push_back(s);
+  return true;
 }
+
+// "auto", every "name", and every "name@variant" that was built and runs here.
+bool list_strategies() {
+  const fb::Entry* entries;
+  const fb::Variant* variants;
+  const int entry_count = frugalblas_entries(&entries), variant_count = frugalblas_variants(&variants);
+  if (!add_strategy("auto", {-1, nullptr, nullptr})) return false;
+  for (int e = 0; e < entry_count; ++e) {
+    const std::string name = entries[e].name;
+    const bool interpreted = entries[e].kind == fb::Kind::interpreted;
+    const Strategy plain = {e, nullptr, interpreted ? nullptr : frugalblas_algorithm(e, nullptr)};
+    if ((interpreted || plain.algorithm) && !add_strategy(name, plain)) return false;
+    for (int v = 0; v < variant_count && !interpreted; ++v) {
+      const fb::Variant* variant = frugalblas_find_variant(variants[v].name);
+      const fb::Algorithm* algorithm = variant ? frugalblas_algorithm(e, variant) : nullptr;
+      if (algorithm && !add_strategy(name + "@" + variant->name, {e, variant, algorithm})) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 bool find_strategy(PyObject* algo, Strategy& s) {
   if (!PyUnicode_Check(algo)) {
     PyErr_Format(PyExc_TypeError, "algo is %R, expected a string such as 'auto', 'blocked' or 'blocked@v3'", algo);
     return false;
   }
-  if (PyObject* index = PyDict_GetItemWithError(known_strategies, algo)) {
-    s = strategies[PyLong_AsSize_t(index)];
-  } else {
-    if (PyErr_Occurred()) return false;
-    Py_ssize_t length;
-    const char* text = PyUnicode_AsUTF8AndSize(algo, &length);
-    if (!text) return false;
-    if (std::strlen(text) != static_cast<std::size_t>(length) || !parse_strategy(text, s)) return refuse(algo);
-    Reference new_index(PyLong_FromSize_t(strategies.size()));
-    if (!new_index.object || PyDict_SetItem(known_strategies, algo, new_index.object) < 0) return false;
-    strategies.push_back(s);
-  }
+  PyObject* index = PyDict_GetItemWithError(known_strategies, algo);
+  if (!index) return PyErr_Occurred() ? false : refuse(algo);
+  s = strategies[PyLong_AsSize_t(index)];
   // Asked again every time: a library may have been installed or loaded meanwhile.
   if (s.algorithm && s.algorithm->unavailable && s.algorithm->unavailable()) return refuse(algo);
   return true;
 }
 
 // ---- arrays ----
+
+namespace {
 
 bool is_masked(PyObject* object) {
   if (PyArray_CheckExact(object)) return false;
@@ -196,6 +202,8 @@ bool parse_flag(PyObject* object, const char* name, bool& value) {
 }
 
 // 0 means: not given.
+}  // namespace
+
 bool parse_threads(PyObject* object, int& threads) {
   const bool boolean = PyBool_Check(object) || PyArray_IsScalar(object, Bool);
   if (!boolean && !PyIndex_Check(object)) {
@@ -220,7 +228,7 @@ bool default_threads(int& threads) {
     if (PyContextVar_Get(threads_context, Py_None, &value) < 0) return false;
     Reference held(value);
     if (value != Py_None) {
-      threads = static_cast<int>(PyLong_AsLong(value));
+      threads = frugalblas_limit_threads(static_cast<int>(PyLong_AsLong(value)));
       return threads != -1 || !PyErr_Occurred();
     }
   }
@@ -228,7 +236,18 @@ bool default_threads(int& threads) {
   return true;
 }
 
+int default_threads_of_loop() {
+  int threads = frugalblas_get_num_threads();
+  if (!context_used.load(std::memory_order_relaxed)) return threads;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  if (!default_threads(threads)) PyErr_Clear();  // the setting was checked when it was made
+  PyGILState_Release(state);
+  return threads;
+}
+
 // ---- all of them ----
+
+namespace {
 
 enum Keyword { k_A, k_B, k_out, k_alpha, k_beta, k_trans_a, k_trans_b, k_algo, k_threads, k_precision, keyword_count };
 const char* const keyword_names[] = {"A",       "B",       "out",  "alpha",   "beta",
@@ -294,6 +313,8 @@ bool check_out(Call& call) {
   return true;
 }
 
+}  // namespace
+
 bool check_precision(PyObject* precision) {
   if (!PyUnicode_Check(precision)) {
     PyErr_Format(PyExc_TypeError, "precision is %R, expected the string 'fp32'", precision);
@@ -303,9 +324,6 @@ bool check_precision(PyObject* precision) {
   PyErr_Format(PyExc_ValueError, "precision is %R; the strategies of this build offer 'fp32'", precision);
   return false;
 }
-
-// Everything about a call that can be wrong, before anything is allocated.
-}  // namespace
 
 bool may_overlap(PyArrayObject* x, PyArrayObject* y) {
   const auto extent = [](PyArrayObject* a, const char*& low, const char*& high) {
@@ -384,7 +402,7 @@ bool prepare() {
   for (int k = 0; k < keyword_count; ++k)
     if (!(keywords[k] = PyUnicode_InternFromString(keyword_names[k]))) return false;
   if (!(threads_context = PyContextVar_New("frugalblas.num_threads", nullptr))) return false;
-  return (known_strategies = PyDict_New());
+  return (known_strategies = PyDict_New()) && list_strategies();
 }
 
 void set_refuse(PyObject* function) { Py_XSETREF(refuse_function, Py_NewRef(function)); }

@@ -58,6 +58,14 @@ bool prepare();
 // Everything about a call that can be wrong, before anything is allocated. False: a Python error says what.
 bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& call);
 
+// One argument each, for other calls with the same keywords. False: a Python error says what is wrong.
+bool find_strategy(PyObject* algo, Strategy& strategy);
+bool parse_threads(PyObject* object, int& threads);
+bool check_precision(PyObject* precision);
+bool default_threads(int& threads);  // the context's setting, else the process's
+// The same for a loop of NumPy's, which may or may not hold the GIL.
+int default_threads_of_loop();
+
 // True if the bytes between the first and last element of two arrays overlap: cheap, and never wrong about "no".
 bool may_overlap(PyArrayObject* x, PyArrayObject* y);
 
