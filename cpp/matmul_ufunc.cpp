@@ -130,7 +130,7 @@ void raise_status(fb::Status status) {
 
 // The loop of our gufunc. NumPy has let go of the GIL for all but tiny products.
 void gufunc_loop(char** args, const npy_intp* dimensions, const npy_intp* steps, void*) {
-  if (!request && is_inner_product(dimensions))
+  if ((!request || request->strategy.entry < 0) && is_inner_product(dimensions))
     return fb::doors::numpy_loop.loop(args, dimensions, steps, fb::doors::numpy_loop.data);
   Batch batch = as_batch(args, dimensions, steps);
   fb::doors::count(fb::doors::gufunc, batch.count);
@@ -313,7 +313,7 @@ PyMethodDef matmul_method = {
     "bits for any number of threads, and `A @ A.T` is exactly symmetric. Products that NumPy does not compute in\n"
     "float32 go to numpy.matmul, as do those of arrays with an `__array_ufunc__` of their own, products with dtype= "
     "or\n"
-    "signature=, and inner products of two vectors.\n"
+    "signature=, and, unless a strategy is named, inner products of two vectors.\n"
     "\n"
     "Parameters\n"
     "----------\n"

@@ -66,7 +66,19 @@ Originals<Int> originals{};
 
 bool legal(int order) { return order == row_major || order == column_major; }
 
+// One element of C is an inner product: NumPy's own in every door (matmul_ufunc.cpp), and here by the same function.
+bool run_inner_product(const Gemm& g) {
+  constexpr Py_ssize_t bytes = sizeof(float);
+  char* args[] = {reinterpret_cast<char*>(const_cast<float*>(g.A.data)),
+                  reinterpret_cast<char*>(const_cast<float*>(g.B.data)), reinterpret_cast<char*>(g.C.data)};
+  const Py_ssize_t dimensions[] = {1, 1, g.K, 1};
+  const Py_ssize_t steps[] = {0, 0, 0, bytes, g.A.col_stride * bytes, g.B.row_stride * bytes, bytes, bytes, bytes};
+  fb::doors::numpy_loop.loop(args, dimensions, steps, fb::doors::numpy_loop.data);
+  return true;
+}
+
 bool run(Gemm job) {
+  if (job.M == 1 && job.N == 1 && job.alpha == 1 && job.beta == 0) return run_inner_product(job);
   job.threads = fb::doors::threads(job, 1);
   const Batch batch = {job, 1, 0, 0, 0};
   return frugalblas_run_batch(nullptr, &batch) == fb::Status::done;
@@ -91,9 +103,7 @@ void sgemv(int order, int trans, Int m, Int n, float alpha, const float* a, Int 
   const bool good = legal(order) && t && m > 0 && n > 0 &&
                     (order == column_major ? !check_gemv(t, m, n, lda, incx, incy)
                                            : !check_gemv(t == 'N' ? 'T' : 'N', n, m, lda, incx, incy));
-  // One element of y is an inner product: NumPy's in every door.
-  if (good && (t == 'N' ? m : n) > 1 &&
-      run(gemv(static_cast<Order>(order), t, m, n, alpha, a, lda, x, incx, beta, y, incy)))
+  if (good && run(gemv(static_cast<Order>(order), t, m, n, alpha, a, lda, x, incx, beta, y, incy)))
     return fb::doors::count(fb::doors::patched_sgemv, 1);
   originals<Int>.sgemv(order, trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
 }
@@ -107,11 +117,11 @@ void ssyrk(int order, int uplo, int trans, Int n, Int k, float alpha, const floa
       legal(order) && triangle && t && beta == 0 &&
       (order == column_major ? !check_syrk(triangle, t, n, k, lda, ldc)
                              : !check_syrk(triangle == 'U' ? 'L' : 'U', t == 'N' ? 'T' : 'N', n, k, lda, ldc));
-  if (good && n > 1) {
+  if (good) {
     Gemm job = syrk(static_cast<Order>(order), t, n, k, alpha, a, lda, beta, c, ldc);
     job.threads = fb::doors::threads(job, 1);
-    if (frugalblas_run_triangle(&job, triangle == 'U') == fb::Status::done)
-      return fb::doors::count(fb::doors::patched_ssyrk, 1);
+    const bool done = n == 1 ? run(job) : frugalblas_run_triangle(&job, triangle == 'U') == fb::Status::done;
+    if (done) return fb::doors::count(fb::doors::patched_ssyrk, 1);
   }
   originals<Int>.ssyrk(order, uplo, trans, n, k, alpha, a, lda, beta, c, ldc);
 }

@@ -1,6 +1,7 @@
 """Every way to multiply two float32 matrices, behind one function: what each costs in time and in joules.
 
 `sgemm(A, B)` takes our fastest strategy for the shape, `sgemm(A, B, algo="blocked", threads=1)` one rung of the ladder;
+`matmul` follows all of np.matmul's rules, `patch_numpy()` brings it to programs that say `A @ B`;
 `algorithms()` lists the rungs, `explain(A, B)` says what a call would do, `info()` what was found on this machine.
 """
 
@@ -8,25 +9,32 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import Any as _Any
 
-from ._core import explain, free_workspace, sgemm
+from ._core import explain, free_workspace, matmul, sgemm
 from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
+from .controller import register as _register
+from .patch import Patch, patch_numpy, unpatch_numpy
 from .system import info
 from .threads import get_num_threads, num_threads, set_num_threads
 
 __version__ = _version("frugalblas")
+_register()  # with threadpoolctl, where it is installed
 
 __all__ = [
     "Algorithm",
     "AlgorithmUnavailable",
+    "Patch",
     "__version__",
     "algorithms",
     "explain",
     "free_workspace",
     "get_num_threads",
     "info",
+    "matmul",
     "num_threads",
+    "patch_numpy",
     "set_num_threads",
     "sgemm",
+    "unpatch_numpy",
 ]
 
 

@@ -26,10 +26,11 @@ def get_num_threads() -> int:
     """Threads that a call without `threads=` may use here and now.
 
     The setting of the innermost `num_threads` context, else of `set_num_threads`, else OMP_NUM_THREADS as it was when
-    frugalblas was first asked, else the CPUs this process may use (affinity mask and cgroup quota).
+    frugalblas was first asked, else the CPUs this process may use (affinity mask and cgroup quota); and never more than
+    OpenMP's own count where that was lowered for this thread, as by `threadpoolctl.threadpool_limits`.
     """
     in_context: int | None = _core.threads_variable().get(None)
-    return in_context if in_context is not None else _core.get_num_threads()
+    return _core.limit_threads(in_context) if in_context is not None else _core.get_num_threads()
 
 
 def set_num_threads(n: int | None) -> None:

@@ -1,0 +1,108 @@
+// team_test.cpp: batches, triangles and the flags of teams, without Python: for the race detector and other CPUs.
+//
+// Exit code 1 if a batch or a triangle has other bits than single products, or flags are lost or made up.
+#include <algorithm>
+#include <atomic>
+#include <cfenv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "../core.hpp"
+
+using namespace fb;
+
+static std::atomic<int> failures{0};
+
+static void expect(bool right, const char* what, int threads) {
+  if (right) return;
+  std::printf("wrong with %d threads: %s\n", threads, what);
+  ++failures;
+}
+
+static std::vector<float> values(index_t n, unsigned seed) {
+  std::vector<float> v(static_cast<std::size_t>(n));
+  for (float& x : v) {
+    seed = seed * 1664525u + 1013904223u;
+    x = static_cast<float>(static_cast<int>(seed >> 8)) / (1 << 23) - 1;
+  }
+  return v;
+}
+
+static Gemm job(index_t M, index_t N, index_t K, const float* a, const float* b, float* c, int threads) {
+  return {M, N, K, {a, K, 1}, {b, N, 1}, {c, N, 1}, 1, 0, threads};
+}
+
+static bool same(const std::vector<float>& x, const std::vector<float>& y) {
+  return std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+}
+
+static void test_batch(index_t count, index_t n, int threads) {
+  const std::vector<float> A = values(count * n * n, 1), B = values(n * n, 2);
+  std::vector<float> C(A.size(), NAN), single(A.size(), NAN);
+  for (index_t i = 0; i < count; ++i) {
+    const Batch one = {job(n, n, n, &A[i * n * n], B.data(), &single[i * n * n], 1), 1, 0, 0, 0};
+    expect(frugalblas_run_batch(nullptr, &one) == Status::done, "a single product", 1);
+  }
+  const Batch batch = {job(n, n, n, A.data(), B.data(), C.data(), threads), count, n * n, 0, n * n};
+  expect(frugalblas_run_batch(nullptr, &batch) == Status::done, "a batch", threads);
+  expect(same(C, single), "the bits of a batch", threads);
+}
+
+static void test_triangle(index_t n, index_t k, int threads) {
+  const std::vector<float> A = values(n * k, 3);
+  std::vector<float> whole(n * n, NAN), half(n * n, 7);
+  Gemm g = job(n, n, k, A.data(), A.data(), whole.data(), threads);
+  g.B = {A.data(), 1, k};
+  const Batch one = {g, 1, 0, 0, 0};
+  frugalblas_run_batch(nullptr, &one);
+  for (const bool upper : {false, true}) {
+    std::fill(half.begin(), half.end(), 7.0f);
+    g.C = {half.data(), n, 1};
+    expect(frugalblas_run_triangle(&g, upper) == Status::done, "a triangle", threads);
+    bool right = true;
+    for (index_t i = 0; i < n; ++i)
+      for (index_t j = 0; j < n; ++j) {
+        const bool inside = upper ? i <= j : i >= j;
+        right = right && half[i * n + j] == (inside ? whole[i * n + j] : 7.0f);
+        right = right && whole[i * n + j] == whole[j * n + i];
+      }
+    expect(right, "the elements of a triangle", threads);
+  }
+}
+
+// Only the last product overflows, so on some other thread than the caller's.
+static void test_flags(index_t count, index_t n, int threads) {
+  std::vector<float> A(count * n * n, 1.0f), B(n * n, 1.0f), C(A.size());
+  const Batch batch = {job(n, n, n, A.data(), B.data(), C.data(), threads), count, n * n, 0, n * n};
+  const auto flags = [&] {
+    std::feclearexcept(FE_ALL_EXCEPT);
+    frugalblas_run_batch(nullptr, &batch);
+    return std::fetestexcept(FE_OVERFLOW | FE_INVALID | FE_DIVBYZERO | FE_UNDERFLOW);
+  };
+  expect(flags() == 0, "no flag of a harmless batch", threads);
+  std::fill(A.end() - n, A.end(), 3e38f);
+  expect(flags() == FE_OVERFLOW, "the flag of an overflow", threads);
+  std::fill(A.end() - n, A.end(), 1.0f);
+  expect(flags() == 0, "no flag left over", threads);
+}
+
+int main() {
+  for (const int threads : {1, 2, 3, 5}) {
+    test_batch(40, 50, threads);
+    test_batch(2, 200, threads);
+    test_batch(3, 150, threads);
+    test_triangle(3, 5, threads);
+    test_triangle(300, 40, threads);
+    test_triangle(600, 60, threads);
+    test_flags(40, 60, threads);
+    test_flags(1, 300, threads);
+  }
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 3; ++t) callers.emplace_back([] { test_batch(20, 60, 2), test_batch(1, 200, 2); });
+  for (std::thread& caller : callers) caller.join();
+  std::printf(failures ? "some are wrong\n" : "batches, triangles and flags are right\n");
+  return failures != 0;
+}
