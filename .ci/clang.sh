@@ -20,4 +20,6 @@ cmake -S . -B "$build" -G Ninja -DFRUGALBLAS_PYTHON=OFF -DFRUGALBLAS_TESTS=ON \
 cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 
 # passive: with more threads than CPUs, spinning ones only hold up the others.
-OMP_WAIT_POLICY=passive "$build/registry_test" --quick
+export OMP_WAIT_POLICY=passive
+"$build/team_test"
+"$build/registry_test" --quick

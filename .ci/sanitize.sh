@@ -16,4 +16,5 @@ cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 # passive: with more threads than CPUs, spinning ones only hold up the others.
 export OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+"$build/team_test"
 "$build/registry_test" --quick

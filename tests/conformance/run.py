@@ -37,7 +37,7 @@ def _numpy(name: str, module: str, select: str, minimum: dict[str, int]) -> list
 
 
 SUITES = [
-    Suite("NumPy TestMatmul on frugalblas.matmul", "none", (str(HERE / "numpy_on_matmul.py"),), 20),
+    Suite("NumPy TestMatmul on frugalblas.matmul", "none", (str(HERE / "numpy_on_matmul.py"),), 8),
     *_numpy(
         "TestMatmul, TestMatmulOperator, TestMatmulInplace",
         "numpy._core.tests.test_multiarray",
