@@ -21,7 +21,15 @@ from tree import ROOT, BuildError, Tree, missing
 import frugalblas
 
 # What runs without a fault, and so all that may kill one. Numba compiles for half a minute what no fault is in.
-SUBSET = ["test_strategies.py", "test_contract.py", "test_aliasing.py", "test_indexing.py", "test_process.py"]
+SUBSET = [
+    "test_matmul.py",
+    "test_patch.py",
+    "test_strategies.py",
+    "test_contract.py",
+    "test_aliasing.py",
+    "test_indexing.py",
+    "test_process.py",
+]
 NOT_NUMBA = "not numba"
 RACE_ATTEMPTS = 5  # who wins a race is a matter of chance
 TIMEOUT_SECONDS = 120  # a fault may hang; far above what any file of the subset takes
@@ -173,6 +181,41 @@ MUTANTS = [
         "if (g.K == 0 || g.alpha == 0) {",
         "if (g.K == 0) {",
         "test_contract.py",
+    ),
+    Mutant(
+        "NumPy is not told to copy an out that overlaps",
+        "cpp/matmul_ufunc.cpp",
+        "NPY_ITER_WRITEONLY | NPY_ITER_UPDATEIFCOPY |",
+        "NPY_ITER_OVERLAP_ASSUME_ELEMENTWISE | NPY_ITER_WRITEONLY | NPY_ITER_UPDATEIFCOPY |",
+        "test_matmul.py",
+    ),
+    Mutant(
+        "a batch forgets to move on in B",
+        "cpp/batch.cpp",
+        "job.B.data += i * batch.b_step;",
+        "job.B.data += 0 * i * batch.b_step;",
+        "test_matmul.py",
+    ),
+    Mutant(
+        "flags of other threads are lost",
+        "cpp/team.hpp",
+        "if (const int raised = raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
+        "if (const int raised = 0 * raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
+        "test_matmul.py::test_warnings_are_numpys",
+    ),
+    Mutant(
+        "a triangle takes the rung of its part",
+        "cpp/triangle.cpp",
+        "const Status status = frugalblas_run(algorithm, &block);",
+        'const Status status = frugalblas_run(frugalblas_algorithm(frugalblas_find_entry("naive"), nullptr), &block);',
+        "test_matmul.py::test_a_times_its_transpose_is_symmetric",
+    ),
+    Mutant(
+        "a patch is not undone",
+        "cpp/got_patch.cpp",
+        "__atomic_store_n(slot.address, value, __ATOMIC_RELEASE);",
+        "if (value == slot.replacement) __atomic_store_n(slot.address, value, __ATOMIC_RELEASE);",
+        "test_patch.py",
     ),
     Mutant(
         "fast-math on the link line",

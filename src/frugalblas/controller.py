@@ -1,5 +1,6 @@
 """What threadpoolctl needs to find and limit the threads of frugalblas."""
 
+from importlib import import_module
 from typing import Any
 
 from . import _core
@@ -12,13 +13,15 @@ def register() -> None:
     a hundred for NumPy.
     """
     try:
-        import threadpoolctl
+        threadpoolctl = import_module("threadpoolctl")
     except ImportError:
         return
     if not hasattr(threadpoolctl, "register"):  # before 3.2
         return
 
-    class FrugalblasController(threadpoolctl.LibController):  # type: ignore[misc, unused-ignore]
+    base: Any = threadpoolctl.LibController
+
+    class FrugalblasController(base):  # type: ignore[misc]
         """The threads of libfrugalblas.so: process-wide, as `set_num_threads`."""
 
         user_api = "blas"
@@ -42,8 +45,4 @@ def register() -> None:
             self.threading_layer = "openmp"
             self.architecture = _core.default_variant
 
-    _register(threadpoolctl, FrugalblasController)
-
-
-def _register(threadpoolctl: Any, controller: type) -> None:
-    threadpoolctl.register(controller)
+    threadpoolctl.register(FrugalblasController)

@@ -50,7 +50,7 @@ SUITES = [
         "TestDot or TestInner or TestVdot",
         {"blas": 20},
     ),
-    *_numpy("test_einsum", "numpy._core.tests.test_einsum", "", {"ufunc": 1, "blas": 20}),
+    *_numpy("test_einsum", "numpy._core.tests.test_einsum", "", {"blas": 20}),
     *_numpy("test_linalg", "numpy.linalg.tests.test_linalg", "", {"ufunc": 1000, "blas": 1000}),
     Suite("SciPy test_blas", "blas", ("--pyargs", "scipy.linalg.tests.test_blas"), 1),
 ]
