@@ -4,8 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv/bin
-"$venv/pip" install --quiet joblib distributed dask torch pytest-run-parallel \
-  --extra-index-url https://download.pytorch.org/whl/cpu
+"$venv/pip" install --quiet joblib distributed dask torch==2.13.0 pytest-run-parallel
 "$venv/python" -m pytest -q tests/test_ecosystem.py
 # What sets process-wide state (set_num_threads, patches, counters) belongs to one thread and is left out.
 "$venv/python" -m pytest -q --parallel-threads=4 --iterations=2 tests/test_matmul.py tests/test_contract.py \
