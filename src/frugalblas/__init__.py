@@ -5,19 +5,24 @@
 `algorithms()` lists the rungs, `explain(A, B)` says what a call would do, `info()` what was found on this machine.
 """
 
+import sys as _sys
 from importlib import import_module as _import_module
-from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from ._core import explain, free_workspace, matmul, sgemm
-from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
-from .controller import register as _register
-from .patch import Patch, patch_numpy, unpatch_numpy
-from .system import info
-from .threads import get_num_threads, num_threads, set_num_threads
+# Commands such as `frugalblas run` need nothing of this, and would have another program wait for NumPy.
+if _TYPE_CHECKING or not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False):
+    from importlib.metadata import version as _version
 
-__version__ = _version("frugalblas")
-_register()  # with threadpoolctl, where it is installed
+    from ._core import explain, free_workspace, matmul, sgemm
+    from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
+    from .controller import register as _register
+    from .patch import Patch, patch_numpy, unpatch_numpy
+    from .system import info
+    from .threads import get_num_threads, num_threads, set_num_threads
+
+    __version__ = _version("frugalblas")
+    _register()  # with threadpoolctl, where it is installed
 
 __all__ = [
     "Algorithm",

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from . import energy_cli
+from . import energy_cli, run_cli
 
 DESCRIPTION = "Every way to multiply two float32 matrices: what each costs in time and in joules."
 EXIT_OK, EXIT_INTERRUPTED = 0, 130
@@ -34,10 +34,12 @@ MAIN_EPILOG = """\
 examples:
   frugalblas bench          climb the ladder on this machine
   frugalblas energy doctor  can joules be measured here, and if not, why
+  frugalblas run train.py   run a program with its float32 products on frugalblas, and see them
   frugalblas algorithms     what can run here, and why the rest cannot
   frugalblas info           CPU, threads, build and libraries found
 
-exit status: 0 success; 1 a wrong result; 2 bad usage; 130 interrupted (see frugalblas bench --help)
+exit status: 0 success; 1 a wrong result; 2 bad usage; 130 interrupted (see frugalblas bench --help);
+frugalblas run and frugalblas energy run: that of the program
 """
 
 
@@ -81,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     bench.set_defaults(run=run_bench)
 
     energy_cli.add_commands(commands)
+    run_cli.add_commands(commands)
     algorithms = commands.add_parser("algorithms", help="list the strategies, and whether they can run here")
     algorithms.set_defaults(run=run_algorithms)
     info = commands.add_parser("info", help="what was found on this machine")
