@@ -107,9 +107,18 @@ static void run_diagonal(const Strategy& strategy, const Gemm& part, bool upper,
     }
 }
 
-// Strips of rows: as wide as C on their way to the diagonal, where a block of strip x strip elements is computed twice.
-// Wide enough for full register tiles and to read A from memory once per strip; 256 KiB, an L2 cache, for that block.
-constexpr index_t strip = 256;
+// Blocks on the diagonal are computed twice over, so they should be small, and a product of large blocks is the faster
+// one per flop, so everything else should be large: halves of halves. 256 KiB, an L2 cache, for a block's copy.
+constexpr index_t diagonal_block = 256;
+
+static void run_halves(const Strategy& strategy, const Gemm& g, bool upper, index_t smallest, float* copy) {
+  const index_t n = g.N;
+  if (n <= smallest) return copy ? run_diagonal(strategy, g, upper, copy) : run(strategy, g);
+  const index_t half = (n / 2 + smallest - 1) / smallest * smallest;
+  run_halves(strategy, block(g, 0, half, 0, half), upper, smallest, copy);
+  run_halves(strategy, block(g, half, n - half, half, n - half), upper, smallest, copy);
+  run(strategy, upper ? block(g, 0, half, half, n - half) : block(g, half, n - half, 0, half));
+}
 
 // Every part is computed by the strategy for the whole product, so a triangle has the bits that sgemm gives it.
 void run_triangle(Gemm job, bool upper) {
@@ -123,18 +132,8 @@ void run_triangle(Gemm job, bool upper) {
   const Turn turn;
   job.threads = turn.threads();
   const Strategy strategy = choose(job);
-  float* const copy = static_cast<float*>(std::malloc(strip * strip * sizeof(float)));
-  const index_t size = copy ? strip : 1;  // one element on the diagonal needs no copy
-  for (index_t i = 0; i < n; i += size) {
-    const index_t rows = n - i < size ? n - i : size;
-    const Gemm diagonal = block(job, i, rows, i, rows);
-    if (copy)
-      run_diagonal(strategy, diagonal, upper, copy);
-    else
-      run(strategy, diagonal);
-    if (upper && i + rows < n) run(strategy, block(job, i, rows, i + rows, n - i - rows));
-    if (!upper && i > 0) run(strategy, block(job, i, rows, 0, i));
-  }
+  float* const copy = static_cast<float*>(std::malloc(diagonal_block * diagonal_block * sizeof(float)));
+  run_halves(strategy, job, upper, copy ? diagonal_block : 1, copy);  // a block of one element needs no copy
   std::free(copy);
 }
 
