@@ -1,4 +1,4 @@
-"""A program that is run for somebody else: its streams are its own, its signals reach it, its exit status is passed on."""
+"""A program that is run for somebody else: streams, signals and exit status pass through."""
 
 from __future__ import annotations
 

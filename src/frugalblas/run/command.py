@@ -66,7 +66,7 @@ def _energy(scope: str, sysfs_root: str) -> Iterator[dict[str, Any]]:
     if not _counters_may_exist(sysfs_root):
         yield result
         with _meter(scope, sysfs_root) as meter:
-            result["reason"] = "; ".join(meter.selection.missing) or "the machine got a counter during the run"
+            result["reason"] = _reason(meter) or "the machine got a counter during the run"
         return
     with _meter(scope, sysfs_root) as meter:
         with meter.region("run") as reading:
@@ -90,8 +90,17 @@ def _meter(scope: Any, sysfs_root: str) -> Iterator[Meter]:
 def _figures(meter: Meter, reading: Reading) -> dict[str, Any]:
     what = {"reading": reading.as_dict(), "scope": meter.scope, "label": LABEL}
     if reading.gross is None:
-        return {**what, "reason": str(reading.problem) if reading.problem else "; ".join(meter.selection.missing)}
+        return {**what, "reason": str(reading.problem) if reading.problem else _reason(meter)}
     return {**what, "text": f"{meter.scope} energy {reading.gross}, {reading.power}: {LABEL}"}
+
+
+def _reason(meter: Meter) -> str:
+    """Why there is no energy; several sources often have one reason: "powercap: none; perf: none"."""
+    sources: dict[str, list[str]] = {}
+    for missing in meter.selection.missing:
+        source, _, reason = missing.partition(": ")
+        sources.setdefault(reason or missing, []).append(source)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in sources.items())
 
 
 def _counters_may_exist(sysfs_root: str) -> bool:

@@ -9,7 +9,7 @@ UNKNOWN = "unknown"
 
 
 def module(library: str) -> str:
-    """The library as a Python program would name it, or its file name: ``scipy.linalg._fblas``, ``libarmadillo.so.11``."""
+    """The library as Python would name it, ``scipy.linalg._fblas``, or its file name, ``libarmadillo.so.11``."""
     parts = PurePath(library).parts
     for i in range(len(parts) - 1, -1, -1):
         if parts[i] in PACKAGES and i + 1 < len(parts):

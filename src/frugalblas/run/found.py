@@ -65,7 +65,8 @@ def obstacle(program: Path | None) -> str | None:
 def explain(processes: Sequence[Process], program: Path | None) -> list[str]:
     """Sentences about a run without products."""
     if not processes:
-        return [f"the library was not loaded: {obstacle(program) or 'the program ended before it started, or cleared LD_PRELOAD'}"]
+        why = obstacle(program) or "the program ended before it could be, or cleared LD_PRELOAD"
+        return [f"the library was not loaded: {why}"]
     lost = sorted({process.lost for process in processes if process.lost})
     if lost:
         return [f"the profile was lost: {reason}" for reason in lost]

@@ -49,18 +49,18 @@ class Plan:
 
     def text(self, folder: Path | None) -> str:
         """What was done, or would be, and how to choose it."""
-        where = folder or Path("DIR")
+        where = folder.absolute() if folder else Path("DIR")
         triplet = f"{platform.machine()}-linux-gnu"
         link, name = f"/usr/lib/{triplet}/libblas.so.3", f"libblas.so.3-{triplet}"
         return (
             f"{'written' if folder else 'would write'}: {where}/libblas.so.3 and {where}/{libraries.CORE}\n"
             f"sgemm, sgemv, ssyrk: frugalblas; the rest of BLAS: {self.rest}\n"
             "to make it this system's BLAS (Debian, Ubuntu; as root):\n"
-            f"  update-alternatives --install {link} {name} {where.absolute() if folder else where}/libblas.so.3 {PRIORITY}\n"
+            f"  update-alternatives --install {link} {name} {where}/libblas.so.3 {PRIORITY}\n"
             "to undo that:\n"
-            f"  update-alternatives --remove {name} {where.absolute() if folder else where}/libblas.so.3\n"
+            f"  update-alternatives --remove {name} {where}/libblas.so.3\n"
             "for one program:\n"
-            f"  LD_LIBRARY_PATH={where.absolute() if folder else where} PROGRAM\n"
+            f"  LD_LIBRARY_PATH={where} PROGRAM\n"
         )
 
 

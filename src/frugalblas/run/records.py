@@ -96,8 +96,6 @@ def _read_table(data: bytes, records: Records) -> None:
         if not caller or not calls:
             continue
         shape = None if m < 0 else (m, n, k)
-        records.products.append(
-            Product(
-                pid, string(module), string(name), ROUTINES[routine], shape, calls, nanoseconds * 1e-9, flops, original != 0
-            )
-        )
+        seconds = nanoseconds * 1e-9
+        where = (pid, string(module), string(name), ROUTINES[routine], shape)
+        records.products.append(Product(*where, calls, seconds, flops, forwarded=original != 0))

@@ -122,13 +122,13 @@ def _table(profile: Profile) -> list[str]:
     lines.insert(1, "-" * max(map(len, lines)))
     if len(shapes) > ROWS:
         rest = sum(group.seconds for group in shapes[ROWS:])
-        lines.append(f"... and {len(shapes) - ROWS} more shapes, {rest:.4f} s together (--json has them all)")
+        lines.append(f"... and {len(shapes) - ROWS} more shapes, {rest:.3g} s together (--json has them all)")
     return lines
 
 
 def _cells(group: Group, run_seconds: float) -> list[str]:
     speed = DASH if group.gflops is None else f"{group.gflops:.3g}"
-    return [str(group.calls), f"{group.seconds:.4f}", speed, f"{group.seconds / run_seconds:.1%}"]
+    return [str(group.calls), f"{group.seconds:.3g}", speed, f"{group.seconds / run_seconds:.1%}"]
 
 
 def to_dict(profile: Profile) -> dict[str, Any]:
