@@ -58,7 +58,8 @@ def _read(data: mmap.mmap, names: tuple[str, ...]) -> Elf | None:
         return Elf(interpreter, dynamic=False, symbolic=False, bits=64)
     symbolic = DT_SYMBOLIC in table or bool(table.get(DT_FLAGS, 0) & DF_SYMBOLIC)
     headers = [struct.unpack_from("<IIQQQQII", data, sections + i * section_size) for i in range(section_count)]
-    imports, defines = set(), set()
+    imports: set[str] = set()
+    defines: set[str] = set()
     for _name, kind, _flags, _address, offset, length, link, _info in headers if names else ():
         if kind != SHT_DYNSYM:
             continue

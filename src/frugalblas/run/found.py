@@ -13,10 +13,12 @@ from .families import module
 from .libraries import Refused
 from .records import Process
 
-# The names of cpp/blas_abi.cpp for the product of two matrices, with which the others come and go.
+# The names of cpp/blas_abi.cpp.
+_ROUTINES, _PREFIXES = ("sgemm", "sgemv", "ssyrk"), ("", "scipy_")
 NAMES = (
-    *("sgemm_", "sgemm_64_", "scipy_sgemm_", "scipy_sgemm_64_"),
-    *("cblas_sgemm", "cblas_sgemm64_", "cblas_sgemm_64", "scipy_cblas_sgemm", "scipy_cblas_sgemm64_"),
+    *(f"{prefix}{routine}{end}" for routine in _ROUTINES for prefix in _PREFIXES for end in ("_", "_64_")),
+    *(f"{prefix}cblas_{routine}{end}" for routine in _ROUTINES for prefix in _PREFIXES for end in ("", "64_")),
+    *(f"cblas_{routine}_64" for routine in _ROUTINES),
 )
 # Libraries whose file name says that they multiply matrices.
 MULTIPLIES = re.compile(r"blas|blis|mkl|lapack|atlas|flame|dnnl|accelerate|eigen|xla|ggml|_cython_blas|(^|/)cy\.", re.I)

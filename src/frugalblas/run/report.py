@@ -13,6 +13,7 @@ from .records import Product, Records
 SCHEMA = "frugalblas.run/1"
 ROWS = 15
 DASH = "–"
+OTHER = "other shapes"
 
 
 @dataclass
@@ -72,7 +73,7 @@ def _text(product: Product, key: str) -> str:
     if key == "module":
         return module(product.library)
     if key == "shape":
-        return " x ".join(map(str, product.shape)) if product.shape else "other shapes"
+        return " x ".join(map(str, product.shape)) if product.shape else OTHER
     return str(getattr(product, key))
 
 
@@ -134,23 +135,7 @@ def _cells(group: Group, run_seconds: float) -> list[str]:
 def to_dict(profile: Profile) -> dict[str, Any]:
     """Everything, ready for JSON."""
     total = profile.total
-    products = [
-        {
-            **dict(zip(keys, group.label, strict=True)),
-            "calls": group.calls,
-            "seconds": group.seconds,
-            "flops": group.flops,
-            "gflops": group.gflops,
-            "share": group.seconds / profile.seconds,
-        }
-        for keys in [("family", "module", "symbol", "routine", "shape")]
-        for group in profile.groups(*keys)
-    ]
-    for product in products:
-        numbers = product["shape"].split(" x ")
-        sizes = [int(number) for number in numbers] if len(numbers) == 3 else [None] * 3
-        product.update(zip("MNK", sizes, strict=True))
-        del product["shape"]
+    keys = ("family", "module", "symbol", "routine", "shape")
     return {
         "schema": SCHEMA,
         "command": list(profile.command),
@@ -159,7 +144,18 @@ def to_dict(profile: Profile) -> dict[str, Any]:
         "seconds": profile.seconds,
         "calls": total.calls,
         "product_seconds": total.seconds,
-        "products": products,
+        "products": [
+            {
+                **dict(zip(keys, group.label[:4], strict=False)),
+                **dict(zip("MNK", _sizes(group.label[4]), strict=True)),
+                "calls": group.calls,
+                "seconds": group.seconds,
+                "flops": group.flops,
+                "gflops": group.gflops,
+                "share": group.seconds / profile.seconds,
+            }
+            for group in profile.groups(*keys)
+        ],
         "processes": [
             {"pid": process.pid, "program": process.program, "ended": process.ended}
             for process in profile.records.processes
@@ -169,3 +165,7 @@ def to_dict(profile: Profile) -> dict[str, Any]:
         "notes": profile.notes,
         "energy": {key: value for key, value in profile.energy.items() if key != "text"},
     }
+
+
+def _sizes(shape: str) -> list[int] | list[None]:
+    return [None] * 3 if shape == OTHER else [int(number) for number in shape.split(" x ")]
