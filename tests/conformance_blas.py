@@ -81,7 +81,10 @@ def larger_sizes(text):
     """The input of a netlib tester with SIZES in place of its own."""
     count = len(SIZES.split())
     changed, found = re.subn(
-        r"^\d+( +NUMBER OF VALUES OF N\n)[\d ]+?( +VALUES OF N)$", rf"{count}\g<1>{SIZES}\g<2>", text, flags=re.MULTILINE
+        r"^\d+( +NUMBER OF VALUES OF N\n)[\d ]+?( +VALUES OF N)$",
+        rf"{count}\g<1>{SIZES}\g<2>",
+        text,
+        flags=re.MULTILINE,
     )
     if found != 1:
         raise Failed("the tester's input has no line with the values of N")
