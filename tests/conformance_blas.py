@@ -91,7 +91,7 @@ def larger_sizes(text):
     return changed
 
 
-def tester(program, input_file, routines, minimum, *, folder, level=None):
+def netlib_tester(program, input_file, routines, minimum, *, folder, level=None):
     """One netlib program; `routines` are those of ours in it: their tests are counted, all others must pass too."""
     environment = {"LD_LIBRARY_PATH": str(LIB / "blas")} | ({"FRUGALBLAS_ISA": level} if level else {})
     text = larger_sizes((LIB / "blas" / input_file).read_text())
@@ -117,10 +117,10 @@ def netlib(folder):
     level3, level2 = ("SGEMM", "SSYRK"), ("SGEMV",)
     cblas3, cblas2 = ("cblas_sgemm", "cblas_ssyrk"), ("cblas_sgemv",)
     for level in frugalblas.info()["cpu"]["levels"]:
-        yield tester("xblat3s", "sblat3.in", level3, 63423, folder=folder, level=level)
-    yield tester("xscblat3", "sin3", cblas3, 2 * 63423, folder=folder)
-    yield tester("xblat2s", "sblat2.in", level2, 6053, folder=folder)
-    yield tester("xscblat2", "sin2", cblas2, 12104, folder=folder)
+        yield netlib_tester("xblat3s", "sblat3.in", level3, 63423, folder=folder, level=level)
+    yield netlib_tester("xscblat3", "sin3", cblas3, 2 * 63423, folder=folder)
+    yield netlib_tester("xblat2s", "sblat2.in", level2, 6053, folder=folder)
+    yield netlib_tester("xscblat2", "sin2", cblas2, 12104, folder=folder)
 
 
 # ---- LAPACK's
