@@ -12,7 +12,7 @@ sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 say "packages"
 $sudo apt-get -qq update
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-  libblas3 libblas-test liblapack3 liblapack-test libtmglib3 python3-numpy pkg-config gcc >"$scratch/apt" 2>&1 ||
+  libblas3 libblas-test liblapack3 liblapack-test libtmglib3 python3-numpy pkg-config gcc binutils >"$scratch/apt" 2>&1 ||
   { cat "$scratch/apt"; exit 1; }
 python3 -m pip install --quiet scikit-learn pytest 'torch==2.13.0'
 
@@ -54,3 +54,14 @@ assert (A @ A.T == A.astype(int) @ A.T.astype(int)).all()
 assert (A @ A.T.copy() == A.astype(int) @ A.T.astype(int)).all()
 assert np.allclose(np.linalg.solve(np.eye(3) + 1, np.ones(3)), 0.25)  # the rest of BLAS
 print("Debian NumPy", np.__version__, "on our libblas.so.3")')
+
+say "every name of the reference library, found through ours as FlexiBLAS does"
+nm -D --defined-only "$lib/blas/libblas.so.3" | awk '$2 == "T" {print $3}' >"$scratch/names"
+python3 - "$scratch" <<'PYTHON'
+import ctypes, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+library, names = ctypes.CDLL(str(folder / "blas" / "libblas.so.3")), (folder / "names").read_text().split()
+missing = [name for name in names if not hasattr(library, name)]
+assert len(names) > 300 and not missing, (len(names), missing)
+print(f"{len(names)} names")
+PYTHON

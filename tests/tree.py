@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("CMakeLists.txt", "cpp", "src")
+SOURCES = ("CMakeLists.txt", "pyproject.toml", "cpp", "include", "src")
 
 # An editable install finds its package by an import hook, which goes before PYTHONPATH. A sitecustomize.py runs later.
 SITECUSTOMIZE = """
@@ -65,8 +65,9 @@ class Tree:
         destination = self.package / "frugalblas"
         shutil.rmtree(self.package, ignore_errors=True)
         shutil.copytree(self.source / "src" / "frugalblas", destination)
-        for library in [*self.build.glob("_core*.so"), self.build / "libfrugalblas.so"]:
+        for library in [*self.build.glob("_core*.so"), *self.build.glob("libfrugalblas*.so")]:
             shutil.copy2(library, destination)
+        shutil.copytree(self.build / "blas_provider", destination / "blas_provider")
         # Built in place, the extension looks for the library in the build folder, where the same file lies.
         (self.package / "sitecustomize.py").write_text(SITECUSTOMIZE)
         return {"PYTHONPATH": os.pathsep.join(filter(None, [str(self.package), os.environ.get("PYTHONPATH", "")]))}

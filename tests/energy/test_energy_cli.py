@@ -186,7 +186,7 @@ def test_run_reports_death_by_signal_as_shells_do(vm):
 
 
 def test_run_subtracts_idle_when_asked(tree, capfd, world, monkeypatch):
-    monkeypatch.setattr(command.subprocess, "Popen", lambda command: FakeChild(world))
+    monkeypatch.setattr(command, "start", lambda command: FakeChild(world))
     assert run("run", "--scope", "cpu", "--idle-seconds", 6, "--", "work") == 0
     assert "net 80." in capfd.readouterr().err
 
