@@ -29,6 +29,7 @@ SUBSET = [
     "test_aliasing.py",
     "test_indexing.py",
     "test_process.py",
+    "test_blas_abi.py",
 ]
 NOT_NUMBA = "not numba"
 RACE_ATTEMPTS = 5  # who wins a race is a matter of chance
@@ -216,6 +217,55 @@ MUTANTS = [
         "__atomic_store_n(slot.address, value, __ATOMIC_RELEASE);",
         "if (value == slot.replacement) __atomic_store_n(slot.address, value, __ATOMIC_RELEASE);",
         "test_patch.py",
+    ),
+    Mutant(
+        "BLAS: row-major taken for column-major",
+        "cpp/blas_job.hpp",
+        "return order == column_major ? Matrix{data, 1, ld} : Matrix{data, ld, 1};",
+        "return order != 0 ? Matrix{data, 1, ld} : Matrix{data, ld, 1};",
+        "test_blas_abi.py::test_cblas_sgemm_is_sgemm",
+    ),
+    Mutant(
+        "BLAS: conjugate transpose not transposed",
+        "cpp/blas_job.hpp",
+        "cblas == 112 || cblas == 113 ? 'T' : 0",
+        "cblas == 112 ? 'T' : cblas == 113 ? 'N' : 0",
+        "test_blas_abi.py::test_cblas_sgemm_is_sgemm",
+    ),
+    Mutant(
+        "BLAS: ldb checked against the wrong size",
+        "cpp/blas_job.hpp",
+        "ldb < at_least_1(tb == 'N' ? k : n)",
+        "ldb < at_least_1(tb == 'N' ? n : k)",
+        "test_blas_abi.py::test_illegal_arguments_are_reported_under_their_number",
+    ),
+    Mutant(
+        "BLAS: numbers of a row-major call not turned back",
+        "cpp/blas_abi.cpp",
+        "order == row_major ? natural(number, exchanged) : number",
+        "order == 0 ? natural(number, exchanged) : number",
+        "test_blas_abi.py::test_illegal_arguments_are_reported_under_their_number",
+    ),
+    Mutant(
+        "BLAS: negative increment walks from the wrong end",
+        "cpp/blas_job.hpp",
+        "if (incx < 0) x -= (inner - 1) * incx;",
+        "if (incx < 0) incx = -incx;",
+        "test_blas_abi.py::test_cblas_sgemv_is_sgemm",
+    ),
+    Mutant(
+        "BLAS: the other triangle is written",
+        "cpp/blas/run.cpp",
+        "for (index_t j = upper ? i : 0; j",
+        "for (index_t j = 0; j",
+        "test_blas_abi.py::test_cblas_ssyrk_has_the_bits_of_sgemm_in_its_triangle",
+    ),
+    Mutant(
+        "BLAS: 64-bit integers cut",
+        "cpp/blas_abi.cpp",
+        "CBLAS_GEMM(i64, cblas_sgemm64_,",
+        "CBLAS_GEMM(i32, cblas_sgemm64_,",
+        "test_blas_abi.py::test_sizes_beyond_32_bits",
     ),
     Mutant(
         "fast-math on the link line",

@@ -215,6 +215,29 @@ def test_empty_products():
     np.testing.assert_array_equal(cblas_sgemm(3, 4, 0, C, C, np.full_like(C, np.nan)), np.zeros_like(C))
 
 
+@pytest.mark.parametrize("name", [name for name, integer in cblas_names("sgemm") if integer is ctypes.c_int64])
+def test_sizes_beyond_32_bits(name):
+    """A leading dimension may be anything where there is one row: no memory is needed to see whether it is cut."""
+    A, B, C = random(1, 3), random(3, 2, seed=1), np.full((1, 2), np.nan, np.float32)
+    i64, f = ctypes.c_int64, ctypes.c_float
+    getattr(BLAS, name)(
+        ROW, NO_TRANS, NO_TRANS, i64(1), i64(2), i64(3), f(1), pointer(A), i64(2**32), pointer(B), i64(2), f(0),
+        pointer(C), i64(2**33),
+    )  # fmt: skip
+    np.testing.assert_array_equal(C, frugalblas.sgemm(A, B))
+
+
+@pytest.mark.parametrize("name", ["sgemm_64_", "scipy_sgemm_64_"])
+def test_fortran_sizes_beyond_32_bits(name):
+    A, B, C = random(3, 1), random(3, 1, seed=1), np.full((1, 1), np.nan, np.float32)
+    lda, ldb, ldc = (by_reference(ctypes.c_int64, n) for n in (2**32 + 3, 2**32, 2**33))
+    getattr(BLAS, name)(
+        b"T", b"N", *by_reference(ctypes.c_int64, 1, 1, 3), real(1), pointer(A), *lda, pointer(B), *ldb, real(0),
+        pointer(C), *ldc,
+    )  # fmt: skip
+    np.testing.assert_array_equal(C, frugalblas.sgemm(A.T, B))
+
+
 def test_bits_do_not_depend_on_how_many_call_at_once():
     """Concurrent callers share the threads, so their teams are smaller."""
     from concurrent.futures import ThreadPoolExecutor
