@@ -94,7 +94,7 @@ def _command(options: argparse.Namespace) -> list[str]:
 def run_program(options: argparse.Namespace) -> int:
     """``frugalblas run``."""
     from frugalblas import child
-    from frugalblas.run import command, libraries, report
+    from frugalblas.run import command, libraries
 
     words = _command(options)
     if not words:
@@ -113,6 +113,8 @@ def run_program(options: argparse.Namespace) -> int:
     except child.CommandError as error:
         _say(str(error))
         return error.status
+    from frugalblas.run import report
+
     try:
         if file is not None:
             with file:

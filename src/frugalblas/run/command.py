@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import child
-from . import found, libraries, records
-from .report import Profile
+from . import found, libraries
 
 if TYPE_CHECKING:
     from ..energy import Meter, Reading
+    from .report import Profile
 
 LABEL = "of the whole machine during the run, not of the products alone"
 
@@ -43,6 +43,9 @@ def run(command: Sequence[str], *, observe: bool, scope: str, sysfs_root: str) -
             children.append(child.start(command, environment))
             returncode = children[0].wait()
             seconds = time.perf_counter() - started
+        from . import records  # what is needed after the program loads after it
+        from .report import Profile
+
         read = records.read(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PT_DYNAMIC, PT_INTERP = 2, 3
 SHT_DYNSYM = 11
@@ -16,8 +16,7 @@ DT_SYMBOLIC, DT_FLAGS, DF_SYMBOLIC = 16, 30, 2
 SYMBOL = struct.Struct("<IBBHQQ")  # name, info, other, section (0: imported), value, size
 
 
-@dataclass(frozen=True)
-class Elf:
+class Elf(NamedTuple):
     """What was found in one file."""
 
     interpreter: str | None

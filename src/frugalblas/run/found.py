@@ -7,11 +7,14 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import elf
 from .families import module
 from .libraries import Refused
-from .records import Process
+
+if TYPE_CHECKING:
+    from .records import Process
 
 # The names of cpp/blas_abi.cpp.
 _ROUTINES, _PREFIXES = ("sgemm", "sgemv", "ssyrk"), ("", "scipy_")
