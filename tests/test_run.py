@@ -132,6 +132,25 @@ def test_observing_leaves_the_products_where_they_were(profile_of, tmp_path):
 
 
 @needs_blas
+def test_no_floating_point_flag_is_raised_that_the_product_does_not_raise(profile_of):
+    """Padding that is multiplied would: NumPy then warns of an invalid value that is in no operand."""
+    code = """
+    np.seterr(all="raise")
+    for M, N, K in [(3, 5, 7), (17, 33, 64), (129, 130, 131), (257, 300, 513), (1, 300, 300), (300, 1, 300)]:
+        X, Y = np.ones((M, K), np.float32), np.ones((K, N), np.float32)
+        X @ Y; X @ X.T; X @ Y[:, 0].copy()
+    huge = np.full((3, 3), 1e30, np.float32)
+    try:
+        huge @ huge.T.copy()
+    except FloatingPointError as error:
+        print(error)
+    """
+    done, profile = profile_of(code)
+    assert done.stdout == "overflow encountered in matmul\n", done.stderr
+    assert calls(profile) == 5  # the two with one row or column are sgemv
+
+
+@needs_blas
 def test_scipys_own_blas_is_reached(profile_of):
     pytest.importorskip("scipy", reason="scipy is not installed")
     for options in ((), ("--observe",)):

@@ -1,6 +1,7 @@
 // run.cpp: see run.hpp.
 #include "run.hpp"
 
+#include <pthread.h>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,10 @@ namespace fb::blas {
 // Programs that call BLAS from several threads of their own (scikit-learn's OpenMP loops, joblib's threads) have no use
 // for a team in each. Who comes while others are at work takes a smaller team: results do not depend on it.
 static std::atomic<int> at_work{0};
+
+// The threads that were at work stayed with the parent.
+static void alone() { at_work.store(0, std::memory_order_relaxed); }
+__attribute__((constructor)) static void watch_forks() { pthread_atfork(nullptr, nullptr, alone); }
 
 class Turn {
  public:
