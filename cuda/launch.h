@@ -48,6 +48,7 @@ struct Job {
 struct Kernel {
   std::size_t (*workspace_bytes)(const Job&);  // nullptr: needs none
   cudaError_t (*run)(const Job&);              // enqueues the job; cudaSuccess, or what the runtime said
+  std::size_t (*shared_bytes)(const Job&);     // dynamic shared memory of one block; nullptr: none
   int tiles;                                   // how many tiles Job::tile may name; 0: it has none
 };
 

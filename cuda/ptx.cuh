@@ -6,8 +6,13 @@
 #ifdef FB_EMULATE
 #include "emu/ptx.hpp"
 #else
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
+#include <mma.h>
+
 #include <cstdint>
+#include <type_traits>
 
 namespace fb::cuda {
 
@@ -76,6 +81,38 @@ __device__ __forceinline__ float round_to_tf32(float x) {
 #else
   return x;  // never called: before 8.0 no kernel takes tf32
 #endif
+}
+
+// nvcuda::wmma::load_matrix_sync from shared memory. [9.7.14.4.3 wmma.load]
+// For fp16 that function finds out itself where the address points. For bf16 and tf32 CUDA 13.0's does not, and makes a
+// generic load of 32 bits of what is one LDSM of 128 per 8 x 8 x 4 here; so the instruction says `.shared`.
+template <class Use, int K, class In, class Layout, class T>
+__device__ __forceinline__ void load_shared(nvcuda::wmma::fragment<Use, 16, 16, K, In, Layout>& f, const T* from,
+                                            unsigned ld) {
+#if __CUDA_ARCH__ >= 800
+  if constexpr (!std::is_same_v<In, __half>) {
+    static_assert(sizeof f.x == 16);
+    constexpr bool a = std::is_same_v<Use, nvcuda::wmma::matrix_a>, row = std::is_same_v<Layout, nvcuda::wmma::row_major>;
+    auto* r = reinterpret_cast<std::uint32_t*>(f.x);
+    const auto shared = static_cast<std::uint32_t>(__cvta_generic_to_shared(from));
+#define FB_WMMA_LOAD(operand, layout, shape_and_type)                                                               \
+  asm volatile("wmma.load." operand ".sync.aligned." layout "." shape_and_type " {%0, %1, %2, %3}, [%4], %5;"        \
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                                      \
+               : "r"(shared), "r"(ld)                                                                                \
+               : "memory")
+    if constexpr (K == 16 && a && row) FB_WMMA_LOAD("a", "row", "m16n16k16.shared.bf16");
+    if constexpr (K == 16 && a && !row) FB_WMMA_LOAD("a", "col", "m16n16k16.shared.bf16");
+    if constexpr (K == 16 && !a && row) FB_WMMA_LOAD("b", "row", "m16n16k16.shared.bf16");
+    if constexpr (K == 16 && !a && !row) FB_WMMA_LOAD("b", "col", "m16n16k16.shared.bf16");
+    if constexpr (K == 8 && a && row) FB_WMMA_LOAD("a", "row", "m16n16k8.shared.tf32");
+    if constexpr (K == 8 && a && !row) FB_WMMA_LOAD("a", "col", "m16n16k8.shared.tf32");
+    if constexpr (K == 8 && !a && row) FB_WMMA_LOAD("b", "row", "m16n16k8.shared.tf32");
+    if constexpr (K == 8 && !a && !row) FB_WMMA_LOAD("b", "col", "m16n16k8.shared.tf32");
+#undef FB_WMMA_LOAD
+    return;
+  }
+#endif
+  nvcuda::wmma::load_matrix_sync(f, from, ld);
 }
 
 }  // namespace fb::cuda

@@ -47,6 +47,7 @@ struct Block {
   std::size_t shared_bytes;
   const std::function<void()>* program;
   Fiber* running = nullptr;
+  bool released = false;  // a rendezvous has let others go on since this was last cleared
   ucontext_t scheduler;
   void* scheduler_sanitizer_stack = nullptr;
   const void* scheduler_stack = nullptr;
@@ -122,19 +123,19 @@ void run_block(std::mt19937& random) {
   std::vector<unsigned> order(threads);
   std::iota(order.begin(), order.end(), 0u);
   if (settings.order == Order::descending) std::reverse(order.begin(), order.end());
-  for (bool all_done = false; !all_done;) {
+  for (unsigned done = 0; done < threads;) {
     if (settings.order == Order::shuffled) std::shuffle(order.begin(), order.end(), random);
     bool progress = false;
-    all_done = true;
-    for (const unsigned t : order) {
-      Fiber& f = block.fibers[t];
-      if (f.state == State::ready) {
-        run_fiber(f);
-        progress = true;
-      }
-      all_done &= f.state == State::done;
+    block.released = false;
+    // Whoever is first in the order and can go on does, so that the first warp runs as far ahead of the last as it may.
+    for (unsigned i = 0; i < threads && !block.released; ++i) {
+      Fiber& f = block.fibers[order[i]];
+      if (f.state != State::ready) continue;
+      run_fiber(f);
+      progress = true;
+      done += f.state == State::done;
     }
-    if (!progress && !all_done) report_deadlock();
+    if (!progress && done < threads) report_deadlock();
   }
 }
 
@@ -150,6 +151,7 @@ void rendezvous(unsigned first, unsigned count, State state, std::source_locatio
   for (unsigned t = first; t < first + count; ++t) check_same_place(block.fibers[t], self);
   last();
   for (unsigned t = first; t < first + count; ++t) block.fibers[t].state = State::ready;
+  block.released = true;
 }
 
 unsigned first_lane() { return block.running->number / WARP * WARP; }

@@ -17,6 +17,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <cuda_bf16.h>
@@ -116,7 +117,7 @@ struct Array {
 struct Case {
   index_t M, N, K;
   bool trans_a, trans_b;
-  int layout;  // 0: exact rows; 1: longer rows that stay aligned; 2: longer rows, nothing aligned
+  int layout;  // 0: exact rows; 1: longer ones, aligned; 2: longer ones, not aligned; 3: like 1, misaligned start
   float alpha, beta;
   int tile;
   fb::emu::Order order;
@@ -179,8 +180,8 @@ void run_case(const Named& named, const Mode& mode, const Case& c, unsigned seed
   fb::emu::settings = {c.order, c.landing, seed, text.c_str()};
   std::mt19937 random(seed);
   const auto array = [&](index_t rows, index_t cols, Type type) {
-    const index_t ld = c.layout == 0 ? cols : c.layout == 1 ? fb::cuda::round_up(cols, 8) + 8 : cols + 3;
-    return Array(rows, cols, ld, c.layout == 2 ? 1 : 0, type, random);
+    const index_t ld = c.layout == 0 ? cols : c.layout == 2 ? cols + 3 : fb::cuda::round_up(cols, 8) + 8;
+    return Array(rows, cols, ld, c.layout == 3 ? 1 : 0, type, random);
   };
   const Array A = c.trans_a ? array(c.K, c.M, mode.type) : array(c.M, c.K, mode.type);
   const Array B = c.trans_b ? array(c.N, c.K, mode.type) : array(c.K, c.N, mode.type);
@@ -243,7 +244,7 @@ int fuzz(const Named& named) {
           const unsigned n = seed++;
           const float* scale = scales[n / 3 % 4];
           run_case(named, modes[m],
-                   {s.M, s.N, s.K, (transposes & 1) != 0, (transposes & 2) != 0, static_cast<int>(n % 3), scale[0],
+                   {s.M, s.N, s.K, (transposes & 1) != 0, (transposes & 2) != 0, static_cast<int>((n + n / 4) % 4), scale[0],
                     scale[1], named.kernel->tiles ? tile : -1, static_cast<fb::emu::Order>((n + n / 3) % 3),
                     static_cast<fb::emu::Landing>(n % 4 == 3)},
                    n);
@@ -251,6 +252,24 @@ int fuzz(const Named& named) {
         }
     }
   return count;
+}
+
+// Every tile must fit into the shared memory that a block may have: the CUDA programming guide's table of limits.
+void check_shared_memory(const Named& named) {
+  const std::size_t kib = 1024;
+  const std::pair<int, std::size_t> limits[] = {{75, 64 * kib}, {80, 163 * kib}, {86, 99 * kib}, {89, 99 * kib}, {90, 227 * kib}};
+  if (!named.kernel->shared_bytes) return;
+  for (const auto& [capability, limit] : limits)
+    for (int tile = 0; tile < named.kernel->tiles; ++tile) {
+      Job job{};
+      job.M = job.N = job.K = 64;
+      job.capability = capability;
+      job.tile = tile;
+      const std::size_t bytes = named.kernel->shared_bytes(job);
+      if (bytes > limit)
+        fb::emu::fail("%s, tile %d: %zu bytes of shared memory, where compute capability %d.%d has %zu", named.name,
+                      tile, bytes, capability / 10, capability % 10, limit);
+    }
 }
 
 }  // namespace
@@ -261,6 +280,7 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) wanted |= !std::strcmp(argv[i], named.name);
     if (!wanted) continue;
     const auto start = std::chrono::steady_clock::now();
+    check_shared_memory(named);
     const int count = fuzz(named);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     std::printf("%-24s %4d jobs within their bounds (%.1f s)\n", named.name, count, seconds.count());

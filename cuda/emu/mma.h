@@ -79,36 +79,37 @@ void fill_fragment(F& f, typename F::element value) {
 
 namespace detail {
 
-template <class F, class T>
-struct Transfer {
-  F* fragment;
-  T* memory;
+struct Place {
+  const void* memory;
   unsigned ld;
   layout_t layout;
 };
 
-// The arguments that all lanes must agree on, and memory as the hardware wants it.
-template <class F, class T>
-const Transfer<F, T>& agreed(const void* const* lanes) {
-  const auto& first = *static_cast<const Transfer<F, T>*>(lanes[0]);
-  for (int lane = 1; lane < LANES; ++lane) {
-    const auto& other = *static_cast<const Transfer<F, T>*>(lanes[lane]);
-    if (other.memory != first.memory || other.ld != first.ld || other.layout != first.layout)
-      fb::emu::fail("lane %d passes another address, stride or layout than lane 0", lane);
-  }
-  if (reinterpret_cast<std::uintptr_t>(first.memory) % 32) fb::emu::fail("a fragment in memory not aligned to 32 bytes");
-  if (first.ld * sizeof(T) % 16) fb::emu::fail("a fragment's stride of %u elements is no multiple of 16 bytes", first.ld);
-  return first;
+inline int lane() { return static_cast<int>(fb::emu::current().number % LANES); }
+
+// All lanes come, with the same arguments. Afterwards each reads or writes its own elements: that another lane has done
+// so too is certain only behind a barrier, as on a GPU.
+template <class T>
+void agree(const T* memory, unsigned ld, layout_t layout, std::source_location where) {
+  if (reinterpret_cast<std::uintptr_t>(memory) % 32) fb::emu::fail("a fragment in memory not aligned to 32 bytes");
+  if (ld * sizeof(T) % 16) fb::emu::fail("a fragment's stride of %u elements is no multiple of 16 bytes", ld);
+  const Place mine{memory, ld, layout};
+  fb::emu::collective(
+      &mine,
+      [](const void* const* lanes) {
+        const Place& first = *static_cast<const Place*>(lanes[0]);
+        for (int i = 1; i < LANES; ++i) {
+          const Place& other = *static_cast<const Place*>(lanes[i]);
+          if (other.memory != first.memory || other.ld != first.ld || other.layout != first.layout)
+            fb::emu::fail("lane %d passes another address, stride or layout than lane 0", i);
+        }
+      },
+      where);
 }
 
 inline unsigned offset(int row, int col, unsigned ld, bool column_major) {
   return column_major ? static_cast<unsigned>(col) * ld + static_cast<unsigned>(row)
                       : static_cast<unsigned>(row) * ld + static_cast<unsigned>(col);
-}
-
-template <class F, class T>
-F& of_lane(const void* const* lanes, int lane) {
-  return *static_cast<const Transfer<F, T>*>(lanes[lane])->fragment;
 }
 
 }  // namespace detail
@@ -117,33 +118,18 @@ template <class Use, int M, int N, int K, class T, class Layout>
 void load_matrix_sync(fragment<Use, M, N, K, T, Layout>& f, const typename detail::Storage<T>::type* memory, unsigned ld,
                       std::source_location where = std::source_location::current()) {
   using F = fragment<Use, M, N, K, T, Layout>;
-  using Element = const typename detail::Storage<T>::type;
-  const detail::Transfer<F, Element> mine{&f, memory, ld, mem_row_major};
-  fb::emu::collective(
-      &mine,
-      [](const void* const* lanes) {
-        const auto& all = detail::agreed<F, Element>(lanes);
-        for (int e = 0; e < F::ROWS * F::COLS; ++e)
-          detail::of_lane<F, Element>(lanes, e % detail::LANES).mine[e / detail::LANES] = detail::operand<T>(
-              all.memory[detail::offset(e / F::COLS, e % F::COLS, all.ld, F::column_major)]);
-      },
-      where);
+  detail::agree(memory, ld, mem_row_major, where);
+  for (int e = detail::lane(); e < F::ROWS * F::COLS; e += detail::LANES)
+    f.mine[e / detail::LANES] =
+        detail::operand<T>(memory[detail::offset(e / F::COLS, e % F::COLS, ld, F::column_major)]);
 }
 
 template <int M, int N, int K, class T>
 void store_matrix_sync(T* memory, const fragment<accumulator, M, N, K, T>& f, unsigned ld, layout_t layout,
                        std::source_location where = std::source_location::current()) {
-  using F = const fragment<accumulator, M, N, K, T>;
-  const detail::Transfer<F, T> mine{&f, memory, ld, layout};
-  fb::emu::collective(
-      &mine,
-      [](const void* const* lanes) {
-        const auto& all = detail::agreed<F, T>(lanes);
-        for (int e = 0; e < M * N; ++e)
-          detail::narrow(detail::of_lane<F, T>(lanes, e % detail::LANES).mine[e / detail::LANES],
-                         all.memory[detail::offset(e / N, e % N, all.ld, all.layout == mem_col_major)]);
-      },
-      where);
+  detail::agree(memory, ld, layout, where);
+  for (int e = detail::lane(); e < M * N; e += detail::LANES)
+    detail::narrow(f.mine[e / detail::LANES], memory[detail::offset(e / N, e % N, ld, layout == mem_col_major)]);
 }
 
 template <int M, int N, int K, class In, class A_Layout, class B_Layout, class Acc>

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "emulator.hpp"
+#include "mma.h"
 
 namespace fb::cuda {
 
@@ -57,6 +58,14 @@ inline float round_to_tf32(float x) {
   if (!finite && x != x) bits |= 0x400000;  // a NaN stays one
   std::memcpy(&x, &bits, 4);
   return x;
+}
+
+template <class Fragment, class T>
+void load_shared(Fragment& f, const T* from, unsigned ld,
+                 std::source_location where = std::source_location::current()) {
+  const auto address = reinterpret_cast<std::uintptr_t>(from), base = reinterpret_cast<std::uintptr_t>(dynamic_shared());
+  if (address < base || address >= base + fb::emu::shared_bytes()) fb::emu::fail("a fragment outside shared memory");
+  nvcuda::wmma::load_matrix_sync(f, from, ld, where);
 }
 
 }  // namespace fb::cuda

@@ -38,6 +38,6 @@ cudaError_t run(const Job& job) {
 
 }  // namespace
 
-const Kernel cuda_naive_uncoalesced = {.workspace_bytes = nullptr, .run = run, .tiles = 0};
+const Kernel cuda_naive_uncoalesced = {.workspace_bytes = nullptr, .run = run, .shared_bytes = nullptr, .tiles = 0};
 
 }  // namespace fb::cuda

@@ -38,6 +38,7 @@ struct Tile {
   // A row of a panel, all m (n) of one k. Padded by 4: lanes of 8 different k then store into different banks.
   static constexpr int LDA = BM + 4, LDB = BN + 4;
   static constexpr int STAGE = BK * (LDA + LDB);                // floats
+  static constexpr std::size_t SHARED_BYTES = STAGES * STAGE * sizeof(float);
 };
 using Large = Tile<2, 4, 16, 8, 1>;
 using Small = Tile<2, 2, 8, 4, 5>;
@@ -254,20 +255,23 @@ cudaError_t run_tile(const Job& job) {
                         : (b ? tiled_kernel<T, 1, 4> : tiled_kernel<T, 1, 1>);
   const dim3 grid(static_cast<unsigned>(p.tile_rows * p.tile_cols), 1, static_cast<unsigned>(chunks));
   const cudaError_t error =
-      launch(kernel, grid, dim3(T::THREADS), STAGES * T::STAGE * sizeof(float), job.stream, p);
+      launch(kernel, grid, dim3(T::THREADS), T::SHARED_BYTES, job.stream, p);
   if (chunks == 1 || error != cudaSuccess) return error;
   return launch(add_chunks_kernel, dim3(static_cast<unsigned>(ceil_div(job.M * job.N, 256))), dim3(256), 0, job.stream,
                 static_cast<const float*>(job.workspace), chunks, job.M, job.N, job.alpha, job.beta, job.C, job.ldc);
 }
 
-cudaError_t run(const Job& job) {
-  const bool cut = workspace_bytes(job) > 0;
-  const bool large = job.tile == 0 || (job.tile < 0 && !cut && large_is_faster(job));
-  return large ? run_tile<Large>(job) : run_tile<Small>(job);
+bool takes_large(const Job& job) {
+  if (job.tile >= 0) return job.tile == 0;
+  return workspace_bytes(job) == 0 && large_is_faster(job);
 }
+
+cudaError_t run(const Job& job) { return takes_large(job) ? run_tile<Large>(job) : run_tile<Small>(job); }
+
+std::size_t shared_bytes(const Job& job) { return takes_large(job) ? Large::SHARED_BYTES : Small::SHARED_BYTES; }
 
 }  // namespace
 
-const Kernel cuda_tiled = {.workspace_bytes = workspace_bytes, .run = run, .tiles = 2};
+const Kernel cuda_tiled = {.workspace_bytes = workspace_bytes, .run = run, .shared_bytes = shared_bytes, .tiles = 2};
 
 }  // namespace fb::cuda

@@ -51,7 +51,7 @@ __host__ __device__ constexpr int stages(int capability) { return capability < 8
 
 template <int WARPS_M, int WARPS_N>
 struct Tile {
-  static constexpr int ROWS = WARPS_M, COLS = WARPS_N, THREADS = 32 * WARPS_M * WARPS_N;
+  static constexpr int WARPS_PER_ROW = WARPS_N, THREADS = 32 * WARPS_M * WARPS_N;
   static constexpr int BM = WARPS_M * WARP_TILE, BN = WARPS_N * WARP_TILE;
 };
 using Large = Tile<2, 4>;
@@ -137,7 +137,7 @@ struct Multiply {
   using Memory = typename Input<In>::Memory;
   using PanelA = Panel<Memory, T::BM, A_TRANS>;
   using PanelB = Panel<Memory, T::BN, !B_TRANS>;
-  static constexpr int DEPTH = PanelA::DEPTH, KF = Input<In>::K, STAGE = PanelA::SIZE + PanelB::SIZE;
+  static constexpr int KF = Input<In>::K, STAGE = PanelA::SIZE + PanelB::SIZE;
   using FragmentA =
       wmma::fragment<wmma::matrix_a, F, F, KF, In, std::conditional_t<A_TRANS, wmma::col_major, wmma::row_major>>;
   using FragmentB =
@@ -150,15 +150,14 @@ struct Multiply {
 
   // sum += A·B of one stage, for the warp's 64 x 64.
   __device__ static void multiply_stage(FragmentC (&sum)[4][4], const Memory* a, const Memory* b, int m0, int n0) {
-// A second step's fragments beside the first one's would not fit into the registers where addresses take many: tf32.
-#pragma unroll(KF == 8 ? 1 : 2)
-    for (int k = 0; k < DEPTH; k += KF) {
+#pragma unroll
+    for (int k = 0; k < PanelA::DEPTH; k += KF) {
       FragmentA fa[4];
       FragmentB fb[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) wmma::load_matrix_sync(fa[i], a + PanelA::at(m0 + i * F, k), PanelA::LD);
+      for (int i = 0; i < 4; ++i) load_shared(fa[i], a + PanelA::at(m0 + i * F, k), PanelA::LD);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) wmma::load_matrix_sync(fb[j], b + PanelB::at(n0 + j * F, k), PanelB::LD);
+      for (int j = 0; j < 4; ++j) load_shared(fb[j], b + PanelB::at(n0 + j * F, k), PanelB::LD);
 #pragma unroll
       for (int i = 0; i < 4; ++i)
 #pragma unroll
@@ -170,13 +169,13 @@ struct Multiply {
     constexpr int STAGES = stages(CAPABILITY);
     Memory* const shared = static_cast<Memory*>(dynamic_shared());  // STAGES x [panel of A | panel of B]
     const int warp = threadIdx.x / 32;
-    const int m0 = warp / T::COLS * WARP_TILE, n0 = warp % T::COLS * WARP_TILE;  // of the warp, in the block
+    const int m0 = warp / T::WARPS_PER_ROW * WARP_TILE, n0 = warp % T::WARPS_PER_ROW * WARP_TILE;  // of the warp, in the block
     const Place place = grouped(blockIdx.x, p.tile_rows, p.tile_cols);
     const index_t row0 = place.row * T::BM, col0 = place.col * T::BN;
-    const int panels = static_cast<int>(ceil_div(p.K, DEPTH));
+    const int panels = static_cast<int>(ceil_div(p.K, PanelA::DEPTH));
     const auto load = [&](int panel) {
       Memory* const stage = shared + panel % STAGES * STAGE;
-      const index_t k = index_t{panel} * DEPTH;
+      const index_t k = index_t{panel} * PanelA::DEPTH;
       load_panel<PanelA, A_TRANS, T::THREADS>(stage, static_cast<const Memory*>(p.A), p.lda, row0, p.M, k, p.K);
       load_panel<PanelB, !B_TRANS, T::THREADS>(stage + PanelA::SIZE, static_cast<const Memory*>(p.B), p.ldb, col0, p.N,
                                                k, p.K);
@@ -289,6 +288,8 @@ bool large_is_faster(const Job& job) {
   return time(Large::BM, Large::BN, 1) <= time(Small::BM, Small::BN, 4);
 }
 
+bool takes_large(const Job& job) { return job.tile >= 0 ? job.tile == 0 : large_is_faster(job); }
+
 template <class In, class Acc>
 cudaError_t run_as(const Job& job) {
   using Memory = typename Input<In>::Memory;
@@ -311,7 +312,7 @@ cudaError_t run_as(const Job& job) {
     }
     if (error != cudaSuccess) return error;
   }
-  const bool large = job.tile == 0 || (job.tile < 0 && large_is_faster(job));
+  const bool large = takes_large(job);
   const auto with = [&]<bool A_TRANS, bool B_TRANS>() {
     return large ? run_tile<In, Acc, A_TRANS, B_TRANS, Large>(job, p)
                  : run_tile<In, Acc, A_TRANS, B_TRANS, Small>(job, p);
@@ -334,8 +335,21 @@ cudaError_t run(const Job& job) {
   return cudaErrorInvalidValue;
 }
 
+// The same for every input type but for a row's padding: of the operands as they lie, the largest.
+template <class T>
+std::size_t largest_shared_bytes(int capability) {
+  return std::max({Multiply<half, float, false, false, T>::shared_bytes(capability),
+                   Multiply<half, float, true, true, T>::shared_bytes(capability),
+                   Multiply<half, float, false, true, T>::shared_bytes(capability),
+                   Multiply<half, float, true, false, T>::shared_bytes(capability)});
+}
+
+std::size_t shared_bytes(const Job& job) {
+  return takes_large(job) ? largest_shared_bytes<Large>(job.capability) : largest_shared_bytes<Small>(job.capability);
+}
+
 }  // namespace
 
-const Kernel cuda_wmma = {.workspace_bytes = workspace_bytes, .run = run, .tiles = 2};
+const Kernel cuda_wmma = {.workspace_bytes = workspace_bytes, .run = run, .shared_bytes = shared_bytes, .tiles = 2};
 
 }  // namespace fb::cuda

@@ -1,0 +1,225 @@
+"""Seeded faults in the CUDA kernels: does the emulator notice? Each is built into a copy, on which the fuzz must fail.
+
+    python tests/cuda_mutants.py             all of them, two at a time; prints what the fuzz said of each
+    python tests/cuda_mutants.py wait mask   those whose name contains a word
+
+Needs a C++ compiler (CXX, else c++); no GPU, no CUDA. Exit code 1 if a fault survives, if one no longer fits the source,
+or if the fuzz fails without any.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TILED, WMMA, SHARED = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh"
+TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    source: str
+    """Exact text, which must be in the file once."""
+    fault: str
+    """What takes its place."""
+    kernel: str = ""
+    """Whose fuzz must fail; by default that of the kernel in `file`."""
+
+    @property
+    def killer(self) -> str:
+        return self.kernel or Path(self.file).stem
+
+
+MUTANTS = [
+    Mutant("mask: one row too many", "kernels/cuda_naive.cu", "if (row >= M ||", "if (row > M ||"),
+    Mutant("mask: columns unchecked", "kernels/cuda_naive_uncoalesced.cu", "|| col >= N) return;", ") return;"),
+    Mutant(
+        "transpose: strides not swapped",
+        SHARED,
+        "m.transposed ? View<T>{data, 1, m.ld}",
+        "m.transposed ? View<T>{data, m.ld, 1}",
+        "cuda_naive",
+    ),
+    Mutant("beta = 0 reads C", SHARED, "*c = beta == 0 ? alpha * sum :", "*c = false ? alpha * sum :", "cuda_naive"),
+    Mutant(
+        "beta = 0 reads four of C",
+        SHARED,
+        "sum.w = beta == 0 ? alpha * sum.w : alpha * sum.w + beta * old.w;",
+        "sum.w = alpha * sum.w + beta * c->w;",
+        "cuda_tiled",
+    ),
+    Mutant("raster: short group taken for whole", SHARED, "min(GROUP, tile_rows - first_row)", "GROUP", "cuda_tiled"),
+    Mutant(
+        "barrier before a panel is read",
+        TILED,
+        "        copy_async_wait<STAGES - 2>();\n        __syncthreads();",
+        "        copy_async_wait<STAGES - 2>();",
+    ),
+    Mutant(
+        "barrier before the first panel is read",
+        TILED,
+        "  copy_async_wait<STAGES - 2>();\n  __syncthreads();\n  load_fragment",
+        "  copy_async_wait<STAGES - 2>();\n  load_fragment",
+    ),
+    Mutant(
+        "lax wait in the loop",
+        TILED,
+        "        copy_async_wait<STAGES - 2>();",
+        "        copy_async_wait<STAGES - 1>();",
+    ),
+    Mutant(
+        "lax wait before the loop",
+        TILED,
+        "  copy_async_wait<STAGES - 2>();\n  __syncthreads();\n  load_fragment",
+        "  copy_async_wait<STAGES - 1>();\n  __syncthreads();\n  load_fragment",
+    ),
+    Mutant(
+        "a group is not closed",
+        TILED,
+        "        copy_async_commit();\n      }",
+        "        if (t + STAGES - 1 < panels) copy_async_commit();\n      }",
+    ),
+    Mutant(
+        "copies into a stage in use",
+        TILED,
+        "shared + (t + STAGES - 1) % STAGES * T::STAGE",
+        "shared + (t + STAGES - 2) % STAGES * T::STAGE",
+    ),
+    Mutant("mask: one step of K too many", TILED, "k + i * k_step < ks;", "k + i * k_step <= ks;"),
+    Mutant(
+        "mask: rows past the end are read",
+        TILED,
+        "min(first_row + row + i * row_step, rows - WIDTH)",
+        "first_row + row + i * row_step",
+    ),
+    Mutant("mask: one row past the end is read", TILED, "rows - WIDTH);", "rows - WIDTH + 1);"),
+    Mutant("mask: one row too many is stored", TILED, "if (row >= p.M) continue;", "if (row > p.M) continue;"),
+    Mutant("mask: one column too many is stored", TILED, "if (col + e < p.N)", "if (col + e <= p.N)"),
+    Mutant("alignment of rows not looked at", TILED, "m.col_stride % 4 == 0 && rows % 4 == 0 &&", "rows % 4 == 0 &&"),
+    Mutant("a piece goes across the end of a row", TILED, "m.col_stride % 4 == 0 && rows % 4 == 0", "m.col_stride % 4 == 0"),
+    Mutant("wrong lane: groups of rows not interleaved", TILED, "row0 + i / 4 * 4 * LANES_M + i % 4", "row0 + i"),
+    Mutant("wrong stage offset of B", TILED, "stage + BK * T::LDA + next * T::LDB", "stage + BK * T::LDB + next * T::LDB"),
+    Mutant("chunks: all take the first part of K", TILED, "const index_t first_k = blockIdx.z * p.chunk;", "const index_t first_k = 0;"),
+    Mutant("chunks: one is left out", TILED, "for (index_t c = 0; c < chunks; ++c)", "for (index_t c = 1; c < chunks; ++c)"),
+    Mutant("chunks: alpha applied twice", TILED, "p.alpha = 1, p.beta = 0;", "p.beta = 0;"),
+    Mutant(
+        "threads without rows leave before the barrier",
+        TILED,
+        "  float sum[T::TM][T::TN] = {};",
+        "  if (place.row * T::BM + m0 >= p.M) return;\n  float sum[T::TM][T::TN] = {};",
+    ),
+    Mutant(
+        "barrier before a stage is read (wmma)",
+        WMMA,
+        "      __syncthreads();  // panel t is there",
+        "      // panel t is there",
+    ),
+    Mutant("lax wait (wmma)", WMMA, "copy_async_wait<STAGES - 2>();", "copy_async_wait<STAGES - 1>();"),
+    Mutant(
+        "strips overwrite panels in use",
+        WMMA,
+        "    __syncthreads();  // the strips take the place of the panels\n",
+        "",
+    ),
+    Mutant(
+        "strip read before it is written",
+        WMMA,
+        "      __syncwarp();\n      store_strip(p,",
+        "      store_strip(p,",
+    ),
+    Mutant("transpose: A as if it were not", WMMA, "conditional_t<A_TRANS, wmma::col_major", "conditional_t<A_TRANS, wmma::row_major"),
+    Mutant("transpose: B as if it were not", WMMA, "conditional_t<B_TRANS, wmma::col_major", "conditional_t<B_TRANS, wmma::row_major"),
+    Mutant("fragment stride without padding", WMMA, "a + PanelA::at(m0 + i * F, k), PanelA::LD", "a + PanelA::at(m0 + i * F, k), PanelA::COLS"),
+    Mutant("mask: one row too many (wmma)", WMMA, "const int elements = r < rows_left ?", "const int elements = r <= rows_left ?"),
+    Mutant("mask: pieces never cut", WMMA, "max(min(cols_left - c, WIDTH), 0)", "(c < cols_left ? WIDTH : 0)"),
+    Mutant("mask: one column too many is stored (wmma)", WMMA, "if (col + 3 < p.N)", "if (col + 3 <= p.N)"),
+    Mutant(
+        "one lane misses a collective operation",
+        WMMA,
+        "wmma::mma_sync(sum[i][j],",
+        "if (threadIdx.x % 32 != 7) wmma::mma_sync(sum[i][j],",
+    ),
+    Mutant("tf32 cut off instead of rounded", WMMA, "to = round_to_tf32(x);", "to = x;"),
+    Mutant("rounded rows not padded", WMMA, "r.ld = round_up(r.cols,", "r.ld = std::max<index_t>(r.cols,"),
+    Mutant("misaligned operand used where it is", WMMA, "m.type != Type::fp32 && aligned(m.data, 16)", "m.type != Type::fp32"),
+]
+
+
+def compiler() -> list[str]:
+    flags = ["-std=c++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wno-unknown-pragmas", "-DFB_EMULATE"]
+    return [os.environ.get("CXX", "c++"), *flags, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+def compile_source(tree: Path, file: str, target: Path) -> None:
+    """One file of `tree`, a copy of the project's cuda/ and of the list, into an object."""
+    command = [*compiler(), f"-I{tree / 'cuda/emu'}", "-x", "c++", "-c", str(tree / "cuda" / file), "-o", str(target)]
+    subprocess.run(command, check=True)
+
+
+def copy_tree(to: Path) -> Path:
+    shutil.copytree(ROOT / "cuda", to / "cuda")
+    (to / "cpp").mkdir()
+    shutil.copy(ROOT / "cpp/algorithms.def", to / "cpp")
+    return to
+
+
+def fuzz(objects: list[Path], program: Path, kernels: list[str]) -> str | None:
+    """Links and runs; None if every job was right, else the last line that says why not."""
+    command = [os.environ.get("CXX", "c++"), "-fsanitize=address,undefined", *map(str, objects), "-o", str(program)]
+    subprocess.run(command, check=True)
+    try:
+        done = subprocess.run([program, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no end after {TIMEOUT_SECONDS} s"
+    if done.returncode == 0:
+        return None
+    said = [line.strip() for line in done.stderr.splitlines() if re.search(r"thread \d+:|SUMMARY|runtime error", line)]
+    return said[0] if said else f"exit status {done.returncode}"
+
+
+def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path]) -> str | None:
+    """What the fuzz says of it; None if it survives."""
+    tree = copy_tree(folder)
+    path = tree / "cuda" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.source) != 1:
+        raise SystemExit(f"{mutant.name}: its source is {text.count(mutant.source)} times in {mutant.file}, not once")
+    path.write_text(text.replace(mutant.source, mutant.fault), encoding="utf-8")
+    changed = folder / "changed.o"
+    compile_source(tree, f"kernels/{mutant.killer}.cu", changed)
+    objects = [changed if name == mutant.killer else path for name, path in sound.items()]
+    return fuzz(objects, folder / "fuzz", [mutant.killer])
+
+
+def main(words: list[str]) -> int:
+    chosen = [m for m in MUTANTS if not words or any(word in m.name for word in words)]
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        tree = copy_tree(Path(scratch, "sound"))
+        files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
+        files += ["emu/emulator.cpp", "emu/fuzz.cpp"]
+        sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
+        list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem]), files))
+        killers = sorted({mutant.killer for mutant in chosen})
+        said = fuzz(list(sound.values()), tree / "fuzz", killers)
+        if said:
+            print(f"the fuzz fails without any fault: {said}", file=sys.stderr)
+            return 1
+        folders = [Path(scratch, str(n)) for n in range(len(chosen))]
+        survivors = 0
+        for mutant, said in zip(chosen, pool.map(lambda m, f: try_mutant(m, f, sound), chosen, folders), strict=True):
+            survivors += said is None
+            print(f"{mutant.name:48} {'SURVIVES' if said is None else said[:110]}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} faults caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
