@@ -12,6 +12,7 @@ struct Algorithm {
   // May throw std::bad_alloc, or std::length_error if a library cannot count that far; only before its first write to
   // C.
   void (*run)(const Gemm&);
+  const char* precisions = "fp32";  // what `precision=` may be, the default first
 };
 
 }  // namespace fb
@@ -19,16 +20,9 @@ struct Algorithm {
 // The cards a kernel file may define: declared here, or `const` would keep them private to that file.
 #ifdef FB_VARIANT
 namespace fb::FB_VARIANT {
-#define INTERPRETED(name)
-#define PASSTHROUGH(name)
 #define SCALAR(name) extern const Algorithm name;
 #define VECTOR(name) extern const Algorithm name;
 #define TEAM(name) extern const Algorithm name;
 #include "algorithms.def"
-#undef INTERPRETED
-#undef PASSTHROUGH
-#undef SCALAR
-#undef VECTOR
-#undef TEAM
 }  // namespace fb::FB_VARIANT
 #endif

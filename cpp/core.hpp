@@ -9,7 +9,7 @@
 
 namespace fb {
 
-enum class Kind { interpreted, scalar, vector, team, passthrough };  // see algorithms.def
+enum class Kind { interpreted, scalar, vector, team, passthrough, cuda, cuda_library };  // see algorithms.def
 
 // One line of algorithms.def. An entry's index is its place in the list, everywhere.
 struct Entry {

@@ -23,6 +23,10 @@ static const char* kind_name(fb::Kind kind) {
       return "team";
     case fb::Kind::passthrough:
       return "passthrough";
+    case fb::Kind::cuda:
+      return "cuda";
+    case fb::Kind::cuda_library:
+      return "cuda library";
   }
   return "";
 }
@@ -46,6 +50,7 @@ static py::list entries() {
     if (const fb::Algorithm* card = frugalblas_algorithm(e, nullptr)) {
       entry["summary"] = card->summary;
       entry["course"] = card->course;
+      entry["precisions"] = card->precisions;
       const char* reason = card->unavailable ? card->unavailable() : nullptr;
       entry["reason"] = reason ? py::object(py::str(reason)) : py::none();
     }
@@ -154,8 +159,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("unpatch_blas", frugalblas_unpatch_blas);
   m.def("count_products", count_products, py::arg("on"));
   m.def("products", products);
-  m.def("set_callbacks", [](const py::dict& interpreted, const py::object& refuse) {
-    frugalblas_set_callbacks(interpreted.ptr(), refuse.ptr());
+  m.def("set_callbacks", [](const py::dict& interpreted, const py::dict& gpu, const py::object& refuse) {
+    frugalblas_set_callbacks(interpreted.ptr(), gpu.ptr(), refuse.ptr());
   });
   m.def("threads_variable", [] { return py::reinterpret_steal<py::object>(frugalblas_threads_variable()); });
 

@@ -17,35 +17,29 @@
 #undef VARIANT
 
 namespace fb::passthrough {
-#define INTERPRETED(name)
-#define SCALAR(name)
-#define VECTOR(name)
-#define TEAM(name)
 #define PASSTHROUGH(name) extern const Algorithm name;
 #include "algorithms.def"
-#undef PASSTHROUGH
+}  // namespace fb::passthrough
 
-// Passthroughs are built once, so they have a table of their own instead of one per variant.
-#define PASSTHROUGH(name) &name,
-#undef INTERPRETED
-#undef SCALAR
-#undef VECTOR
-#undef TEAM
+namespace fb::cuda_cards {
+#define CUDA(name) extern const Algorithm name;
+#define CUDA_LIBRARY(name) extern const Algorithm name;
+#include "algorithms.def"
+}  // namespace fb::cuda_cards
+
+namespace fb {
+
+// What is built once has a table of its own instead of one per variant.
+static constinit const Algorithm* const built_once[] = {
 #define INTERPRETED(name) nullptr,
 #define SCALAR(name) nullptr,
 #define VECTOR(name) nullptr,
 #define TEAM(name) nullptr,
-static constinit const Algorithm* const algorithms[] = {
+#define PASSTHROUGH(name) &passthrough::name,
+#define CUDA(name) &cuda_cards::name,
+#define CUDA_LIBRARY(name) &cuda_cards::name,
 #include "algorithms.def"
 };
-#undef INTERPRETED
-#undef SCALAR
-#undef VECTOR
-#undef TEAM
-#undef PASSTHROUGH
-}  // namespace fb::passthrough
-
-namespace fb {
 
 static constexpr Entry entries[] = {
 #define INTERPRETED(name) {#name, Kind::interpreted},
@@ -53,6 +47,8 @@ static constexpr Entry entries[] = {
 #define VECTOR(name) {#name, Kind::vector},
 #define TEAM(name) {#name, Kind::team},
 #define PASSTHROUGH(name) {#name, Kind::passthrough},
+#define CUDA(name) {#name, Kind::cuda},
+#define CUDA_LIBRARY(name) {#name, Kind::cuda_library},
 #include "algorithms.def"
 };
 constexpr int entry_count = sizeof entries / sizeof entries[0];
@@ -127,7 +123,7 @@ const Variant* frugalblas_default_variant(const char** error) {
 }
 
 const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
-  if (entries[entry].kind == Kind::passthrough) return variant ? nullptr : passthrough::algorithms[entry];
+  if (built_once[entry]) return variant ? nullptr : built_once[entry];
   if (!variant) variant = frugalblas_default_variant(nullptr);
   return variant ? variant->algorithms[entry] : nullptr;
 }

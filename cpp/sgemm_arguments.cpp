@@ -60,6 +60,13 @@ bool list_strategies() {
 
 }  // namespace
 
+bool is_cuda(const Strategy& s) {
+  if (s.entry < 0) return false;
+  const fb::Entry* entries;
+  frugalblas_entries(&entries);
+  return entries[s.entry].kind == fb::Kind::cuda || entries[s.entry].kind == fb::Kind::cuda_library;
+}
+
 bool find_strategy(PyObject* algo, Strategy& s) {
   if (!PyUnicode_Check(algo)) {
     PyErr_Format(PyExc_TypeError, "algo is %R, expected a string such as 'auto', 'blocked' or 'blocked@v3'", algo);
@@ -82,6 +89,21 @@ bool is_masked(PyObject* object) {
   Reference ma(PyImport_ImportModule("numpy.ma"));
   Reference type(ma.object ? PyObject_GetAttrString(ma.object, "MaskedArray") : nullptr);
   return type.object && PyObject_IsInstance(object, type.object) == 1;
+}
+
+// True for an array in a GPU's memory: one with __cuda_array_interface__, or whose __dlpack_device__ is a CUDA device.
+bool is_device_array(PyObject* object) {
+  if (PyArray_Check(object)) return false;
+  if (PyObject_HasAttrString(object, "__cuda_array_interface__")) return true;
+  if (!PyObject_HasAttrString(object, "__dlpack_device__")) return false;
+  constexpr long kDLCUDA = 2, kDLCUDAManaged = 13;  // dlpack.h
+  Reference device(PyObject_CallMethod(object, "__dlpack_device__", nullptr));
+  PyObject* type = device.object && PyTuple_Check(device.object) && PyTuple_GET_SIZE(device.object) == 2
+                       ? PyTuple_GET_ITEM(device.object, 0)
+                       : nullptr;
+  const long number = type && PyIndex_Check(type) ? static_cast<long>(PyNumber_AsSsize_t(type, nullptr)) : 0;
+  PyErr_Clear();  // whatever such an object is, it is no array of a GPU
+  return number == kDLCUDA || number == kDLCUDAManaged;
 }
 
 // A native, aligned, two-dimensional float32 array, or an error that names the argument, what it is, and the fix.
@@ -344,6 +366,10 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
   PyObject* given[keyword_count] = {};
   if (!sort_arguments(args, positional, names, given)) return false;
   if (given[k_algo] && !find_strategy(given[k_algo], call.strategy)) return false;
+  call.A = given[k_A];
+  call.B = given[k_B];
+  call.on_gpu = is_cuda(call.strategy) || is_device_array(call.A) || is_device_array(call.B);
+  if (call.on_gpu) return true;
   if (given[k_precision] && !check_precision(given[k_precision])) return false;
   fb::Gemm& g = call.job;
   g.alpha = 1;
@@ -366,8 +392,6 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
     g.threads = 1;
   }
 
-  call.A = given[k_A];
-  call.B = given[k_B];
   if (!check_matrix(call.A, "A") || !check_matrix(call.B, "B")) return false;
   const Operand A = operand(call.A, call.trans_a), B = operand(call.B, call.trans_b);
   if (A.columns != B.rows) {

@@ -48,6 +48,7 @@ struct Call {
   bool trans_a = false, trans_b = false;
   bool threads_given = false;
   const char* reason = nullptr;  // why `auto` chose what it chose
+  bool on_gpu = false;           // for src/frugalblas/gpu.py: nothing but A and B above is filled in
 };
 
 inline bool is_interpreted(const Strategy& s) { return s.entry >= 0 && !s.algorithm; }

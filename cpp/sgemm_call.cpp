@@ -17,6 +17,14 @@ using fb::call::is_interpreted;
 using fb::call::Reference;
 
 PyObject* interpreted_rungs = nullptr;  // dict: name -> function
+PyObject* gpu_calls = nullptr;          // dict: "sgemm" and "explain" -> function for what is on a GPU
+
+PyObject* call_gpu(const char* name, PyObject* const* args, Py_ssize_t positional, PyObject* names) {
+  PyObject* function = PyDict_GetItemString(gpu_calls, name);
+  if (function) return PyObject_Vectorcall(function, args, static_cast<std::size_t>(positional), names);
+  PyErr_Format(PyExc_SystemError, "gpu.py has no function %s", name);
+  return nullptr;
+}
 
 // Fills in what `auto` means for this job.
 void resolve_auto(Call& call) {
@@ -94,6 +102,7 @@ PyObject* new_result(fb::Gemm& g) {
 PyObject* sgemm(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObject* names) {
   Call call;
   if (!fb::call::parse(args, positional, names, call)) return nullptr;
+  if (call.on_gpu) return call_gpu("sgemm", args, positional, names);
   resolve_auto(call);
   if (!call.out) {
     Reference C(new_result(call.job));
@@ -115,6 +124,7 @@ PyObject* sgemm(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObjec
 PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObject* names) {
   Call call;
   if (!fb::call::parse(args, positional, names, call)) return nullptr;
+  if (call.on_gpu) return call_gpu("explain", args, positional, names);
   const bool was_auto = call.strategy.entry < 0;
   resolve_auto(call);
   const fb::Entry* entries;
@@ -201,8 +211,9 @@ PyMethodDef methods[] = {
 
 }  // namespace
 
-void frugalblas_set_callbacks(PyObject* interpreted, PyObject* refuse) {
+void frugalblas_set_callbacks(PyObject* interpreted, PyObject* gpu, PyObject* refuse) {
   Py_XSETREF(interpreted_rungs, Py_NewRef(interpreted));
+  Py_XSETREF(gpu_calls, Py_NewRef(gpu));
   fb::call::set_refuse(refuse);
 }
 

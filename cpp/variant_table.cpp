@@ -7,6 +7,8 @@ extern const Algorithm* const algorithms[];  // without this line, const would k
 
 #define INTERPRETED(name) nullptr,
 #define PASSTHROUGH(name) nullptr,
+#define CUDA(name) nullptr,
+#define CUDA_LIBRARY(name) nullptr,
 #define SCALAR(name) &name,
 #define VECTOR(name) &name,
 #ifdef FB_WITH_TEAM

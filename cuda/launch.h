@@ -57,7 +57,7 @@ __host__ __device__ constexpr index_t round_up(index_t a, index_t b) { return ce
 
 #ifdef FB_EMULATE
 using emu::launch;
-#else
+#elif defined(__CUDACC__)
 // Starts `kernel` on the stream. Blocks that want more than 48 KiB of dynamic shared memory must ask for it first.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,

@@ -223,7 +223,7 @@ static std::vector<Target> targets() {
     Target target = {label(*v), {}, {}, !std::strstr(v->flags, "-ffast-math")};
     for (int e = 0; e < entry_count; ++e) {
       const Kind kind = entries[e].kind;
-      if (kind == Kind::interpreted || kind == Kind::passthrough || (kind == Kind::team && v->study)) continue;
+      if (kind != Kind::scalar && kind != Kind::vector && (kind != Kind::team || v->study)) continue;
       const Algorithm* algorithm = v->algorithms[e];
       if (!algorithm) {
         std::printf("FAIL %s@%s was not built\n", entries[e].name, v->name);

@@ -4,7 +4,7 @@ import difflib
 from dataclasses import dataclass
 from typing import NoReturn
 
-from . import _core, baselines
+from . import _core, baselines, gpu
 
 
 class AlgorithmUnavailable(RuntimeError):
@@ -20,11 +20,11 @@ class Algorithm:
     summary: str
     """The idea, in one line."""
     course: str
-    """Its name in the "Frugal AI" course: "Python", "v1" to "v6", "OpenMP" or "reference"."""
+    """Its name in the "Frugal AI" course: "Python", "v1" to "v6", "OpenMP", "GPU", "tensor cores" or "reference"."""
     kind: str
-    """"interpreted", "scalar", "vector", "team" (threads that cooperate) or "passthrough"."""
+    """"interpreted", "scalar", "vector", "team" (threads that cooperate), "passthrough", "cuda" or "cuda library"."""
     device: str
-    """Where it computes: "cpu"."""
+    """Where it computes: "cpu" or "cuda"."""
     precisions: tuple[str, ...]
     """What `precision=` may be."""
     variants: tuple[str, ...]
@@ -37,7 +37,7 @@ class Algorithm:
     @property
     def threaded(self) -> bool:
         """Whether it can use more than one thread."""
-        return self.kind != "interpreted"
+        return self.kind != "interpreted" and self.device == "cpu"
 
 
 def algorithms() -> list[Algorithm]:
@@ -45,15 +45,16 @@ def algorithms() -> list[Algorithm]:
     found = []
     for entry in _core.entries():
         card = baselines.card(entry["name"]) if entry["kind"] == "interpreted" else entry
-        reason = card["reason"]
+        on_gpu = entry["kind"].startswith("cuda")
+        reason = gpu.unavailable(entry["name"]) if on_gpu else card["reason"]
         found.append(
             Algorithm(
                 name=entry["name"],
                 summary=card["summary"],
                 course=card["course"],
                 kind=entry["kind"],
-                device="cpu",
-                precisions=("fp32",),
+                device="cuda" if on_gpu else "cpu",
+                precisions=tuple(entry.get("precisions", "fp32").split()),
                 variants=tuple(entry["variants"]),
                 available=reason is None,
                 reason=reason,
@@ -93,4 +94,4 @@ def refuse(algo: str) -> NoReturn:
     raise AlgorithmUnavailable(f"{name!r} cannot run here: {rung.reason}")
 
 
-_core.set_callbacks(baselines.functions(AlgorithmUnavailable), refuse)
+_core.set_callbacks(baselines.functions(AlgorithmUnavailable), gpu.calls(AlgorithmUnavailable), refuse)

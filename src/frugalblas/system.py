@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from . import _core, gpu
 from .threads import get_num_threads
 
 
@@ -17,7 +17,9 @@ def info() -> dict[str, Any]:
     Keys: "version"; "cpu" with "model", "level" (best instruction set level it supports), "levels" (all of them),
     "cpus" (usable by this process) and "cache_bytes"; "variant", the build that calls use by default; "threads", the
     current default; "build" with "compiler", "commit" and the flags of each variant; "openblas" with its "path" and
-    "config", or the "reason" why there is none; "python", "numpy" and "platform".
+    "config", or the "reason" why there is none; "cuda" with
+    the "reason" why no GPU can be used (None if one can), and in a build with CUDA its "architectures", "ptx",
+    "runtime", "driver" and "devices"; "python", "numpy" and "platform".
     """
     variants = _core.variants()
     levels = [v["name"] for v in variants if v["runs_here"] and not v["study"]]
@@ -32,6 +34,7 @@ def info() -> dict[str, Any]:
             "variants": {v["name"]: v["flags"] for v in variants if v["runs_here"]},
         },
         "openblas": _core.openblas(),
+        "cuda": gpu.info(),
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "platform": platform.platform(),

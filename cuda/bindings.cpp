@@ -1,0 +1,105 @@
+// bindings.cpp: the module _cuda: what src/frugalblas/gpu.py and gpu_call.py ask of the GPU.
+//
+// Pointers and streams come as integers: Python has looked at the arrays (arrays.py), and keeps them alive.
+#include <pybind11/pybind11.h>
+
+#include <cstring>
+
+#include "runtime.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using namespace fb::cuda;
+
+const struct {
+  const char* name;
+  const Kernel* kernel;
+} kernels[] = {
+#define CUDA(name) {#name, &fb::cuda::name},
+#include "../cpp/algorithms.def"
+};
+
+const Kernel& find(const char* name) {
+  for (const auto& k : kernels)
+    if (!std::strcmp(k.name, name)) return *k.kernel;
+  throw py::value_error(std::string("no CUDA kernel is called ") + name);
+}
+
+py::tuple architectures(std::initializer_list<int> list) {
+  py::list result;
+  for (int a : list)
+    if (a) result.append(a);
+  return py::tuple(result);
+}
+
+py::dict status_dict() {
+  const Status s = status();
+  py::list devices;
+  for (const Device& d : s.devices) {
+    py::dict device;
+    device["name"] = d.name;
+    device["capability"] = d.capability;
+    device["processors"] = d.processors;
+    device["memory_bytes"] = d.memory_bytes;
+    devices.append(device);
+  }
+  py::dict result;
+  result["runtime"] = s.runtime;
+  result["driver"] = s.driver;
+  result["error"] = static_cast<int>(s.error);
+  result["message"] = cudaGetErrorString(s.error);
+  result["devices"] = devices;
+  return result;
+}
+
+// (pointer, ld, transposed, type)
+Operand operand(const py::tuple& t) {
+  return {reinterpret_cast<const void*>(t[0].cast<std::uintptr_t>()), t[1].cast<index_t>(), t[2].cast<bool>(),
+          static_cast<Type>(t[3].cast<int>())};
+}
+
+Job make_job(index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B, const py::tuple& C, float alpha,
+             float beta, int precision, int accumulate) {
+  return {M, N, alpha == 0 ? 0 : K, operand(A), operand(B), reinterpret_cast<float*>(C[0].cast<std::uintptr_t>()),
+          C[1].cast<index_t>(), alpha, beta, static_cast<Precision>(precision), static_cast<Accumulate>(accumulate)};
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_cuda, m) {
+  m.doc() = "The CUDA half of frugalblas. Private: use the functions of the package.";
+  m.attr("architectures") = architectures({FB_REAL_ARCHITECTURES});
+  m.attr("ptx_architectures") = architectures({FB_VIRTUAL_ARCHITECTURES});
+  py::list names;
+  for (const auto& k : kernels) names.append(k.name);
+  m.attr("kernels") = py::tuple(names);
+  m.def("status", status_dict);
+  m.def("enqueue",
+        [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
+           const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device,
+           std::uintptr_t stream) {
+          const Kernel& kernel = find(name);
+          Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
+          job.stream = reinterpret_cast<cudaStream_t>(stream);
+          py::gil_scoped_release release;
+          enqueue(kernel, job, device);
+        });
+  m.def("device_of", [](std::uintptr_t pointer) {
+    cudaPointerAttributes attributes;
+    check(cudaPointerGetAttributes(&attributes, reinterpret_cast<const void*>(pointer)), "asking whose memory it is");
+    return attributes.device;
+  });
+  m.def("order_after", [](std::uintptr_t stream, std::uintptr_t earlier, int device) {
+    order_after(reinterpret_cast<cudaStream_t>(stream), reinterpret_cast<cudaStream_t>(earlier), device);
+  });
+  m.def("multiply_host",
+        [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
+           const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device) {
+          const Kernel& kernel = find(name);
+          const Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
+          py::gil_scoped_release release;
+          multiply_host(kernel, job, device);
+        });
+}

@@ -1,0 +1,37 @@
+// runtime.hpp: devices, memory and streams behind the bindings.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "launch.h"
+
+namespace fb::cuda {
+
+struct Device {
+  std::string name;
+  int capability, processors;  // 90 is compute capability 9.0
+  std::size_t memory_bytes;
+};
+
+// What the runtime says, without interpretation: gpu.py makes a sentence of it. Never throws; creates no context.
+struct Status {
+  int runtime, driver;  // versions as 13000; driver 0: there is none
+  cudaError_t error;    // of counting the devices
+  std::vector<Device> devices;
+};
+Status status();
+
+// Throws std::runtime_error with the runtime's own words, and std::bad_alloc where memory is what lacks.
+void check(cudaError_t error, const char* what);
+
+// Enqueues `job` on its stream, which belongs to `device`, with a workspace that lives as long as needed.
+void enqueue(const Kernel& kernel, Job job, int device);
+
+// What is enqueued on `stream` from now on waits for what `earlier` holds now.
+void order_after(cudaStream_t stream, cudaStream_t earlier, int device);
+
+// The same product of matrices in host memory, with any strides BLAS can express, on `device`; returns when C is there.
+// A and C travel in panels of rows through pinned buffers, while the GPU computes the panels before; B goes first.
+void multiply_host(const Kernel& kernel, Job job, int device);
+
+}  // namespace fb::cuda
