@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "cublas.hpp"
 #include "runtime.hpp"
 
 namespace py = pybind11;
@@ -18,6 +19,7 @@ const struct {
   const Kernel* kernel;
 } kernels[] = {
 #define CUDA(name) {#name, &fb::cuda::name},
+#define CUDA_LIBRARY(name) {#name, &fb::cuda::name},
 #include "../cpp/algorithms.def"
 };
 
@@ -86,6 +88,11 @@ PYBIND11_MODULE(_cuda, m) {
           py::gil_scoped_release release;
           enqueue(kernel, job, device);
         });
+  m.def("load_cublas", load_cublas, py::call_guard<py::gil_scoped_release>());
+  m.def("cublas", [] {
+    const CublasLibrary library = cublas_library();
+    return py::make_tuple(library.path, library.version);
+  });
   m.def("device_of", [](std::uintptr_t pointer) {
     cudaPointerAttributes attributes;
     check(cudaPointerGetAttributes(&attributes, reinterpret_cast<const void*>(pointer)), "asking whose memory it is");

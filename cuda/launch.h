@@ -20,7 +20,7 @@ enum class Type { fp32, fp16, bf16 };             // what the elements of an ope
 enum class Precision { fp32, tf32, fp16, bf16 };  // what the multipliers see
 enum class Accumulate { fp32, fp16 };             // what the running sum is kept in
 
-// Element (i, j) is data[i * ld + j], or data[j * ld + i] if transposed. `ld` counts elements.
+// Element (i, j) is data[i * ld + j], or data[j * ld + i] if transposed. `ld` counts elements and is at least 1.
 struct Operand {
   const void* data;
   index_t ld;
@@ -74,8 +74,9 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
 
 }  // namespace fb::cuda
 
-// The rungs' kernels: one per CUDA line of the list.
+// The rungs: one per CUDA or CUDA_LIBRARY line of the list.
 namespace fb::cuda {
 #define CUDA(name) extern const Kernel name;
+#define CUDA_LIBRARY(name) extern const Kernel name;
 #include "../cpp/algorithms.def"
 }  // namespace fb::cuda

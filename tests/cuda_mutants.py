@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TILED, WMMA, SHARED = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh"
+TILED, WMMA, SHARED, CUBLAS = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh", "cublas.cpp"
 TIMEOUT_SECONDS = 120
 
 
@@ -149,6 +149,10 @@ MUTANTS = [
     ),
     Mutant("tf32 cut off instead of rounded", WMMA, "to = round_to_tf32(x);", "to = x;"),
     Mutant("rounded rows not padded", WMMA, "r.ld = round_up(r.cols,", "r.ld = std::max<index_t>(r.cols,"),
+    Mutant("cublas: operands not swapped", CUBLAS, "first, second, job.N, job.M, job.K, &job.alpha, static_cast<const float*>(job.B", "first, second, job.M, job.N, job.K, &job.alpha, static_cast<const float*>(job.B"),
+    Mutant("cublas: transposes exchanged", CUBLAS, "first = job.B.transposed ? OP_T : OP_N, second = job.A.transposed", "first = job.A.transposed ? OP_T : OP_N, second = job.B.transposed"),
+    Mutant("cublas: FP32 not pedantic", CUBLAS, "fp32 ? PEDANTIC_MATH : DEFAULT_MATH", "DEFAULT_MATH"),
+    Mutant("cublas: tf32 for bf16", CUBLAS, ": COMPUTE_32F_FAST_16BF;", ": COMPUTE_32F_FAST_TF32;"),
     Mutant("misaligned operand used where it is", WMMA, "m.type != Type::fp32 && aligned(m.data, 16)", "m.type != Type::fp32"),
 ]
 
@@ -171,12 +175,13 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def fuzz(objects: list[Path], program: Path, kernels: list[str]) -> str | None:
+def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> str | None:
     """Links and runs; None if every job was right, else the last line that says why not."""
-    command = [os.environ.get("CXX", "c++"), "-fsanitize=address,undefined", *map(str, objects), "-o", str(program)]
+    program = folder / "fuzz"
+    command = [os.environ.get("CXX", "c++"), "-fsanitize=address,undefined", *map(str, objects), "-o", str(program), "-ldl"]
     subprocess.run(command, check=True)
     try:
-        done = subprocess.run([program, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        done = subprocess.run([program, fake, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"no end after {TIMEOUT_SECONDS} s"
     if done.returncode == 0:
@@ -185,7 +190,7 @@ def fuzz(objects: list[Path], program: Path, kernels: list[str]) -> str | None:
     return said[0] if said else f"exit status {done.returncode}"
 
 
-def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path]) -> str | None:
+def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path) -> str | None:
     """What the fuzz says of it; None if it survives."""
     tree = copy_tree(folder)
     path = tree / "cuda" / mutant.file
@@ -194,9 +199,9 @@ def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path]) -> str | No
         raise SystemExit(f"{mutant.name}: its source is {text.count(mutant.source)} times in {mutant.file}, not once")
     path.write_text(text.replace(mutant.source, mutant.fault), encoding="utf-8")
     changed = folder / "changed.o"
-    compile_source(tree, f"kernels/{mutant.killer}.cu", changed)
+    compile_source(tree, "cublas.cpp" if mutant.killer == "cublas" else f"kernels/{mutant.killer}.cu", changed)
     objects = [changed if name == mutant.killer else path for name, path in sound.items()]
-    return fuzz(objects, folder / "fuzz", [mutant.killer])
+    return fuzz(objects, folder, fake, [mutant.killer])
 
 
 def main(words: list[str]) -> int:
@@ -204,17 +209,19 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tree = copy_tree(Path(scratch, "sound"))
         files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
-        files += ["emu/emulator.cpp", "emu/fuzz.cpp"]
+        files += ["cublas.cpp", "emu/emulator.cpp", "emu/fuzz.cpp"]
         sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
         list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem]), files))
+        fake = tree / "libfakecublas.so"
+        subprocess.run([*compiler(), "-fPIC", "-shared", str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)], check=True)
         killers = sorted({mutant.killer for mutant in chosen})
-        said = fuzz(list(sound.values()), tree / "fuzz", killers)
+        said = fuzz(list(sound.values()), tree, fake, killers)
         if said:
             print(f"the fuzz fails without any fault: {said}", file=sys.stderr)
             return 1
         folders = [Path(scratch, str(n)) for n in range(len(chosen))]
         survivors = 0
-        for mutant, said in zip(chosen, pool.map(lambda m, f: try_mutant(m, f, sound), chosen, folders), strict=True):
+        for mutant, said in zip(chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake), chosen, folders), strict=True):
             survivors += said is None
             print(f"{mutant.name:48} {'SURVIVES' if said is None else said[:110]}", flush=True)
     print(f"{len(chosen) - survivors} of {len(chosen)} faults caught")

@@ -1,12 +1,14 @@
 // fuzz.cpp: every CUDA kernel on the emulator, over shapes, layouts and thread orders, against a float64 product.
 //
-// Usage: fuzz [kernel ...]      exit status 0 if every result was within its bound
+// Usage: fuzz fake_cublas [kernel ...]      exit status 0 if every result was within its bound
+//   fake_cublas: the library made of fake_cublas.cpp; the other arguments are names of rungs, by default all
 //
 // With u the unit roundoff of the sums, v the one of the rounded inputs (0 for fp32) and gamma_n = n*u / (1 - n*u):
 //   |C - C64| <= gamma_{K+2} (|alpha| |A'||B'| + |beta| |C0|) + 2u |C64| + tiny       A', B': the inputs as rounded
 //   |C - C64| <= ((1+v)^2 - 1) |alpha| |A||B| + (1+v)^2 (the same)                    A, B: the inputs as given
 // (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 3.5.) The first catches what the
 // second, the bound that is published for a precision, would let pass.
+#include <algorithm>
 #include <bit>
 #include <cfloat>
 #include <chrono>
@@ -23,6 +25,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "../cublas.hpp"
 #include "../launch.h"
 #include "../ptx.cuh"
 #include "emulator.hpp"
@@ -43,6 +46,7 @@ struct Named {
 };
 const Named kernels[] = {
 #define CUDA(name) {#name, &fb::cuda::name},
+#define CUDA_LIBRARY(name) {#name, &fb::cuda::name},
 #include "../../cpp/algorithms.def"
 };
 
@@ -55,7 +59,7 @@ struct Mode {
   double sums, inputs;  // unit roundoffs
 };
 constexpr double U32 = 0x1p-24, U16 = 0x1p-11, UB16 = 0x1p-8;
-const Mode fp32_mode[] = {{"fp32", Precision::fp32, Accumulate::fp32, Type::fp32, U32, 0}};
+const Mode fp32_mode = {"fp32", Precision::fp32, Accumulate::fp32, Type::fp32, U32, 0};
 const Mode tensor_modes[] = {
     {"fp16", Precision::fp16, Accumulate::fp32, Type::fp32, U32, U16},
     {"fp16 from fp16", Precision::fp16, Accumulate::fp32, Type::fp16, U32, U16},
@@ -180,7 +184,7 @@ void run_case(const Named& named, const Mode& mode, const Case& c, unsigned seed
   fb::emu::settings = {c.order, c.landing, seed, text.c_str()};
   std::mt19937 random(seed);
   const auto array = [&](index_t rows, index_t cols, Type type) {
-    const index_t ld = c.layout == 0 ? cols : c.layout == 2 ? cols + 3 : fb::cuda::round_up(cols, 8) + 8;
+    const index_t ld = c.layout == 0 ? std::max<index_t>(cols, 1) : c.layout == 2 ? cols + 3 : fb::cuda::round_up(cols, 8) + 8;
     return Array(rows, cols, ld, c.layout == 3 ? 1 : 0, type, random);
   };
   const Array A = c.trans_a ? array(c.K, c.M, mode.type) : array(c.M, c.K, mode.type);
@@ -229,13 +233,16 @@ const Shape shapes[] = {
 };
 
 int fuzz(const Named& named) {
-  const bool tensor = named.kernel == &fb::cuda::cuda_wmma;
-  const Mode* modes = tensor ? tensor_modes : fp32_mode;
-  const std::size_t mode_count = tensor ? std::size(tensor_modes) : std::size(fp32_mode);
+  std::vector<Mode> modes;
+  if (named.kernel != &fb::cuda::cuda_wmma) modes.push_back(fp32_mode);
+  for (const Mode& mode : tensor_modes)
+    if (named.kernel == &fb::cuda::cuda_wmma ||
+        (named.kernel == &fb::cuda::cublas && mode.accumulate == Accumulate::fp32))
+      modes.push_back(mode);
   const float scales[][2] = {{1, 0}, {-0.5f, 2}, {3, -1}, {1, 1}};
   int count = 0;
   unsigned seed = 1;
-  for (std::size_t m = 0; m < mode_count; ++m)
+  for (const Mode& mode : modes)
     for (const Shape& s : shapes) {
       if (s.deep && named.kernel != &fb::cuda::cuda_tiled) continue;
       for (int transposes = 0; transposes < 4; ++transposes)
@@ -243,7 +250,7 @@ int fuzz(const Named& named) {
           // Everything else takes turns, at different rates, so that all pairs meet.
           const unsigned n = seed++;
           const float* scale = scales[n / 3 % 4];
-          run_case(named, modes[m],
+          run_case(named, mode,
                    {s.M, s.N, s.K, (transposes & 1) != 0, (transposes & 2) != 0, static_cast<int>((n + n / 4) % 4), scale[0],
                     scale[1], named.kernel->tiles ? tile : -1, static_cast<fb::emu::Order>((n + n / 3) % 3),
                     static_cast<fb::emu::Landing>(n % 4 == 3)},
@@ -275,9 +282,14 @@ void check_shared_memory(const Named& named) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string error = argc < 2 ? "no fake cuBLAS was named" : fb::cuda::load_cublas("", argv[1]);
+  if (!error.empty()) {
+    std::fprintf(stderr, "%s\n", error.c_str());
+    return 2;
+  }
   for (const Named& named : kernels) {
-    bool wanted = argc < 2;
-    for (int i = 1; i < argc; ++i) wanted |= !std::strcmp(argv[i], named.name);
+    bool wanted = argc < 3;
+    for (int i = 2; i < argc; ++i) wanted |= !std::strcmp(argv[i], named.name);
     if (!wanted) continue;
     const auto start = std::chrono::steady_clock::now();
     check_shared_memory(named);
