@@ -64,8 +64,17 @@ Operand operand(const py::tuple& t) {
 
 Job make_job(index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B, const py::tuple& C, float alpha,
              float beta, int precision, int accumulate) {
-  return {M, N, alpha == 0 ? 0 : K, operand(A), operand(B), reinterpret_cast<float*>(C[0].cast<std::uintptr_t>()),
-          C[1].cast<index_t>(), alpha, beta, static_cast<Precision>(precision), static_cast<Accumulate>(accumulate)};
+  return {M,
+          N,
+          alpha == 0 ? 0 : K,
+          operand(A),
+          operand(B),
+          reinterpret_cast<float*>(C[0].cast<std::uintptr_t>()),
+          C[1].cast<index_t>(),
+          alpha,
+          beta,
+          static_cast<Precision>(precision),
+          static_cast<Accumulate>(accumulate)};
 }
 
 }  // namespace
@@ -78,16 +87,15 @@ PYBIND11_MODULE(_cuda, m) {
   for (const auto& k : kernels) names.append(k.name);
   m.attr("kernels") = py::tuple(names);
   m.def("status", status_dict);
-  m.def("enqueue",
-        [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
-           const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device,
-           std::uintptr_t stream) {
-          const Kernel& kernel = find(name);
-          Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
-          job.stream = reinterpret_cast<cudaStream_t>(stream);
-          py::gil_scoped_release release;
-          enqueue(kernel, job, device);
-        });
+  m.def("enqueue", [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
+                      const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device,
+                      std::uintptr_t stream) {
+    const Kernel& kernel = find(name);
+    Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
+    job.stream = reinterpret_cast<cudaStream_t>(stream);
+    py::gil_scoped_release release;
+    enqueue(kernel, job, device);
+  });
   m.def("load_cublas", load_cublas, py::call_guard<py::gil_scoped_release>());
   m.def("cublas", [] {
     const CublasLibrary library = cublas_library();
@@ -101,12 +109,11 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("order_after", [](std::uintptr_t stream, std::uintptr_t earlier, int device) {
     order_after(reinterpret_cast<cudaStream_t>(stream), reinterpret_cast<cudaStream_t>(earlier), device);
   });
-  m.def("multiply_host",
-        [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
-           const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device) {
-          const Kernel& kernel = find(name);
-          const Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
-          py::gil_scoped_release release;
-          multiply_host(kernel, job, device);
-        });
+  m.def("multiply_host", [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
+                            const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device) {
+    const Kernel& kernel = find(name);
+    const Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
+    py::gil_scoped_release release;
+    multiply_host(kernel, job, device);
+  });
 }

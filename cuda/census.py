@@ -28,6 +28,8 @@ FLAGS = ["-std=c++20", "-O3", "-Xptxas", "-v", "-Werror", "all-warnings", "-Xcom
 
 @dataclass(frozen=True)
 class Usage:
+    """What ptxas says of one function on one architecture; sizes in bytes."""
+
     kernel: str
     architecture: str
     registers: int
@@ -37,7 +39,7 @@ class Usage:
 
 
 def short(names: list[str]) -> list[str]:
-    """Demangled names without the scopes that all of them share."""
+    """Demangled names without the scopes that all share."""
     shown = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True).stdout
     scopes = r"void (?=fb)|fb::cuda::|\(anonymous namespace\)::|nvcuda::wmma::precision::|\(.*"
     return [re.sub(scopes, "", name) for name in shown.splitlines()]
@@ -58,7 +60,14 @@ def compile_kernel(source: Path, architecture: int, target: Path, ptx: bool = Fa
     )
     names = short([block[0] for block in blocks]) if blocks else []
     return [
-        Usage(name, sm, int(registers), int(stack), int(stores) + int(loads), int((re.findall(r"(\d+) bytes smem", rest) or [0])[0]))
+        Usage(
+            name,
+            sm,
+            int(registers),
+            int(stack),
+            int(stores) + int(loads),
+            int((re.findall(r"(\d+) bytes smem", rest) or [0])[0]),
+        )
         for name, (_, sm, stack, stores, loads, registers, rest) in zip(names, blocks, strict=True)
     ]
 
@@ -73,7 +82,9 @@ def budget_errors(usages: list[Usage], budget: dict) -> list[str]:
             errors.append(f"{where}: no entry in cuda/budget.json")
         for entry in limits:
             if usage.registers > entry["most"]:
-                errors.append(f"{where}: {usage.registers} registers, the budget is {entry['most']} ({entry['reason']})")
+                errors.append(
+                    f"{where}: {usage.registers} registers, the budget is {entry['most']} ({entry['reason']})"
+                )
         for what in ("stack", "spills", "shared"):
             if getattr(usage, what):
                 errors.append(f"{where}: {getattr(usage, what)} bytes of {what}, the budget is 0")
@@ -127,6 +138,7 @@ def census_errors(loops: dict[str, list[str]], budget: dict, table: bool) -> lis
 
 
 def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
     table = "--table" in arguments
     budget = json.loads((CUDA / "budget.json").read_text(encoding="utf-8"))
     sources = sorted((CUDA / "kernels").glob("*.cu"), key=lambda path: -path.stat().st_size)  # the longest first
@@ -144,7 +156,9 @@ def main(arguments: list[str]) -> int:
             errors += census_errors(hot_loops(program, objects), budget, table)
     print(*errors, sep="\n", end="\n" if errors else "")
     counted = "instructions counted" if program else "instructions not counted: no cuobjdump"
-    print(f"{len(usages)} functions for {len(ARCHITECTURES)} architectures, {len(errors)} outside the budget; {counted}")
+    print(
+        f"{len(usages)} functions for {len(ARCHITECTURES)} architectures, {len(errors)} outside the budget; {counted}"
+    )
     return 1 if errors else 0
 
 

@@ -1,9 +1,9 @@
 // cublas — passthrough to NVIDIA's cuBLAS, found at run time.
 //
 // The reference for the rungs above, with their arrays and on their stream: FP32 by cublasSgemm in pedantic mode, which
-// may use nothing but FP32; fewer bits by cublasGemmEx, which rounds FP32 operands itself (the FAST modes) or takes fp16
-// and bf16 ones as they are. Never linked and never a dependency: half a gigabyte that not everybody has.
-// cuBLAS counts columns first: a row-major C = A·B is to it the column-major C^T = B^T·A^T, so the operands swap places.
+// may use nothing but FP32; fewer bits by cublasGemmEx, which rounds FP32 operands itself (the FAST modes) or takes
+// fp16 and bf16 ones as they are. Never linked and never a dependency: half a gigabyte that not everybody has. cuBLAS
+// counts columns first: a row-major C = A·B is to it the column-major C^T = B^T·A^T, so the operands swap places.
 #include "cublas.hpp"
 
 #include <dlfcn.h>
@@ -23,7 +23,12 @@ enum Status { CUBLAS_SUCCESS = 0 };
 enum Operation { OP_N = 0, OP_T = 1 };
 enum MathMode { DEFAULT_MATH = 0, PEDANTIC_MATH = 2 };
 enum DataType { R_32F = 0, R_16F = 2, R_16BF = 14 };
-enum ComputeType { COMPUTE_32F = 68, COMPUTE_32F_FAST_16F = 74, COMPUTE_32F_FAST_16BF = 75, COMPUTE_32F_FAST_TF32 = 77 };
+enum ComputeType {
+  COMPUTE_32F = 68,
+  COMPUTE_32F_FAST_16F = 74,
+  COMPUTE_32F_FAST_16BF = 75,
+  COMPUTE_32F_FAST_TF32 = 77
+};
 constexpr int DEFAULT_ALGORITHM = -1;  // CUBLAS_GEMM_DEFAULT
 
 struct Functions {
@@ -74,8 +79,9 @@ cudaError_t run(const Job& job) {
   if (!status) status = loaded->set_math_mode(handle, fp32 ? PEDANTIC_MATH : DEFAULT_MATH);
   const Operation first = job.B.transposed ? OP_T : OP_N, second = job.A.transposed ? OP_T : OP_N;
   if (!status && fp32)
-    status = loaded->sgemm(handle, first, second, job.N, job.M, job.K, &job.alpha, static_cast<const float*>(job.B.data),
-                           job.B.ld, static_cast<const float*>(job.A.data), job.A.ld, &job.beta, job.C, job.ldc);
+    status =
+        loaded->sgemm(handle, first, second, job.N, job.M, job.K, &job.alpha, static_cast<const float*>(job.B.data),
+                      job.B.ld, static_cast<const float*>(job.A.data), job.A.ld, &job.beta, job.C, job.ldc);
   else if (!status)
     status = loaded->gemm_ex(handle, first, second, job.N, job.M, job.K, &job.alpha, job.B.data, data_type(job.B.type),
                              job.B.ld, job.A.data, data_type(job.A.type), job.A.ld, &job.beta, job.C, R_32F, job.ldc,

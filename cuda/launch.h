@@ -30,12 +30,12 @@ struct Operand {
 
 // C = alpha * A·B + beta * C. Checked before a launcher sees it, so launchers may rely on every line below.
 struct Job {
-  index_t M, N, K;      // M, N >= 1; K >= 0, and 0 where alpha is 0: then A and B are not read
-  Operand A, B;         // A (M,K), B (K,N); of type fp32, or of the type that `precision` names
-  float* C;             // (M,N), row-major; overlaps neither operand
-  index_t ldc;          // >= N
-  float alpha, beta;    // beta == 0: C is uninitialised, write only
-  Precision precision;  // one that the rung's card lists
+  index_t M, N, K;                           // M, N >= 1; K >= 0, and 0 where alpha is 0: then A and B are not read
+  Operand A, B;                              // A (M,K), B (K,N); of type fp32, or of the type that `precision` names
+  float* C;                                  // (M,N), row-major; overlaps neither operand
+  index_t ldc;                               // >= N
+  float alpha, beta;                         // beta == 0: C is uninitialised, write only
+  Precision precision;                       // one that the rung's card lists
   Accumulate accumulate = Accumulate::fp32;  // fp16 only with precision fp16
   int capability = 90;                       // of the device: 90 is compute capability 9.0
   int processors = 132;                      // its streaming multiprocessors: decides the tile, never the bits
@@ -67,7 +67,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
                                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     if (error != cudaSuccess) return error;
   }
-  kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
+  kernel<<<grid, block, shared_bytes, stream> > >(arguments...);
   return cudaGetLastError();
 }
 #endif

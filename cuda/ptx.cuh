@@ -63,8 +63,8 @@ __device__ __forceinline__ void copy_async_commit() {
 #endif
 }
 
-// Waits until at most PENDING of this thread's newest groups are still under way. Other threads' copies are visible only
-// behind a barrier that comes after their own wait. [9.7.9.25.3.3 cp.async.wait_group]
+// Waits until at most PENDING of this thread's newest groups are still under way. Other threads' copies are visible
+// only behind a barrier that comes after their own wait. [9.7.9.25.3.3 cp.async.wait_group]
 template <int PENDING>
 __device__ __forceinline__ void copy_async_wait() {
 #if __CUDA_ARCH__ >= 800
@@ -92,13 +92,14 @@ __device__ __forceinline__ void load_shared(nvcuda::wmma::fragment<Use, 16, 16, 
 #if __CUDA_ARCH__ >= 800
   if constexpr (!std::is_same_v<In, __half>) {
     static_assert(sizeof f.x == 16);
-    constexpr bool a = std::is_same_v<Use, nvcuda::wmma::matrix_a>, row = std::is_same_v<Layout, nvcuda::wmma::row_major>;
+    constexpr bool a = std::is_same_v<Use, nvcuda::wmma::matrix_a>,
+                   row = std::is_same_v<Layout, nvcuda::wmma::row_major>;
     auto* r = reinterpret_cast<std::uint32_t*>(f.x);
     const auto shared = static_cast<std::uint32_t>(__cvta_generic_to_shared(from));
-#define FB_WMMA_LOAD(operand, layout, shape_and_type)                                                               \
-  asm volatile("wmma.load." operand ".sync.aligned." layout "." shape_and_type " {%0, %1, %2, %3}, [%4], %5;"        \
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                                      \
-               : "r"(shared), "r"(ld)                                                                                \
+#define FB_WMMA_LOAD(operand, layout, shape_and_type)                                                         \
+  asm volatile("wmma.load." operand ".sync.aligned." layout "." shape_and_type " {%0, %1, %2, %3}, [%4], %5;" \
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                               \
+               : "r"(shared), "r"(ld)                                                                         \
                : "memory")
     if constexpr (K == 16 && a && row) FB_WMMA_LOAD("a", "row", "m16n16k16.shared.bf16");
     if constexpr (K == 16 && a && !row) FB_WMMA_LOAD("a", "col", "m16n16k16.shared.bf16");

@@ -231,7 +231,8 @@ void multiply_host(const Kernel& kernel, Job job, int device) {
     check(cudaStreamWaitEvent(compute, sent), "waiting for a panel");
     Job part = job;
     part.M = rows;
-    part.A = job.A.transposed ? Operand{a_data + row, job.M, true, job.A.type} : Operand{a_data + row * job.K, job.K, false, job.A.type};
+    part.A = job.A.transposed ? Operand{a_data + row, job.M, true, job.A.type}
+                              : Operand{a_data + row * job.K, job.K, false, job.A.type};
     part.B = {b.data(), job.B.transposed ? job.K : job.N, job.B.transposed, job.B.type};
     part.C = c_data + row * job.N;
     part.ldc = job.N;

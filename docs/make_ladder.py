@@ -30,7 +30,10 @@ def source_of(rung: frugalblas.Algorithm) -> Path:
     if rung.kind == "interpreted":
         return Path("src/frugalblas/baselines.py")
     if rung.device == "cuda":
-        return Path("cuda/kernels" if rung.kind == "cuda" else "cuda") / f"{rung.name}.{'cu' if rung.kind == 'cuda' else 'cpp'}"
+        return (
+            Path("cuda/kernels" if rung.kind == "cuda" else "cuda")
+            / f"{rung.name}.{'cu' if rung.kind == 'cuda' else 'cpp'}"
+        )
     folder = "passthrough" if rung.kind == "passthrough" else "kernels"
     return Path("cpp") / folder / f"{rung.name}.cpp"
 

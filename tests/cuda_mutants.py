@@ -3,8 +3,8 @@
     python tests/cuda_mutants.py             all of them, two at a time; prints what the fuzz said of each
     python tests/cuda_mutants.py wait mask   those whose name contains a word
 
-Needs a C++ compiler (CXX, else c++); no GPU, no CUDA. Exit code 1 if a fault survives, if one no longer fits the source,
-or if the fuzz fails without any.
+Needs a C++ compiler (CXX, else c++); no GPU, no CUDA. Exit code 1 if a fault survives, if one no longer fits the
+source, or if the fuzz fails without any.
 """
 
 import os
@@ -104,11 +104,22 @@ MUTANTS = [
     Mutant("mask: one row too many is stored", TILED, "if (row >= p.M) continue;", "if (row > p.M) continue;"),
     Mutant("mask: one column too many is stored", TILED, "if (col + e < p.N)", "if (col + e <= p.N)"),
     Mutant("alignment of rows not looked at", TILED, "m.col_stride % 4 == 0 && rows % 4 == 0 &&", "rows % 4 == 0 &&"),
-    Mutant("a piece goes across the end of a row", TILED, "m.col_stride % 4 == 0 && rows % 4 == 0", "m.col_stride % 4 == 0"),
+    Mutant(
+        "a piece goes across the end of a row", TILED, "m.col_stride % 4 == 0 && rows % 4 == 0", "m.col_stride % 4 == 0"
+    ),
     Mutant("wrong lane: groups of rows not interleaved", TILED, "row0 + i / 4 * 4 * LANES_M + i % 4", "row0 + i"),
-    Mutant("wrong stage offset of B", TILED, "stage + BK * T::LDA + next * T::LDB", "stage + BK * T::LDB + next * T::LDB"),
-    Mutant("chunks: all take the first part of K", TILED, "const index_t first_k = blockIdx.z * p.chunk;", "const index_t first_k = 0;"),
-    Mutant("chunks: one is left out", TILED, "for (index_t c = 0; c < chunks; ++c)", "for (index_t c = 1; c < chunks; ++c)"),
+    Mutant(
+        "wrong stage offset of B", TILED, "stage + BK * T::LDA + next * T::LDB", "stage + BK * T::LDB + next * T::LDB"
+    ),
+    Mutant(
+        "chunks: all take the first part of K",
+        TILED,
+        "const index_t first_k = blockIdx.z * p.chunk;",
+        "const index_t first_k = 0;",
+    ),
+    Mutant(
+        "chunks: one is left out", TILED, "for (index_t c = 0; c < chunks; ++c)", "for (index_t c = 1; c < chunks; ++c)"
+    ),
     Mutant("chunks: alpha applied twice", TILED, "p.alpha = 1, p.beta = 0;", "p.beta = 0;"),
     Mutant(
         "threads without rows leave before the barrier",
@@ -135,10 +146,30 @@ MUTANTS = [
         "      __syncwarp();\n      store_strip(p,",
         "      store_strip(p,",
     ),
-    Mutant("transpose: A as if it were not", WMMA, "conditional_t<A_TRANS, wmma::col_major", "conditional_t<A_TRANS, wmma::row_major"),
-    Mutant("transpose: B as if it were not", WMMA, "conditional_t<B_TRANS, wmma::col_major", "conditional_t<B_TRANS, wmma::row_major"),
-    Mutant("fragment stride without padding", WMMA, "a + PanelA::at(m0 + i * F, k), PanelA::LD", "a + PanelA::at(m0 + i * F, k), PanelA::COLS"),
-    Mutant("mask: one row too many (wmma)", WMMA, "const int elements = r < rows_left ?", "const int elements = r <= rows_left ?"),
+    Mutant(
+        "transpose: A as if it were not",
+        WMMA,
+        "conditional_t<A_TRANS, wmma::col_major",
+        "conditional_t<A_TRANS, wmma::row_major",
+    ),
+    Mutant(
+        "transpose: B as if it were not",
+        WMMA,
+        "conditional_t<B_TRANS, wmma::col_major",
+        "conditional_t<B_TRANS, wmma::row_major",
+    ),
+    Mutant(
+        "fragment stride without padding",
+        WMMA,
+        "a + PanelA::at(m0 + i * F, k), PanelA::LD",
+        "a + PanelA::at(m0 + i * F, k), PanelA::COLS",
+    ),
+    Mutant(
+        "mask: one row too many (wmma)",
+        WMMA,
+        "const int elements = r < rows_left ?",
+        "const int elements = r <= rows_left ?",
+    ),
     Mutant("mask: pieces never cut", WMMA, "max(min(cols_left - c, WIDTH), 0)", "(c < cols_left ? WIDTH : 0)"),
     Mutant("mask: one column too many is stored (wmma)", WMMA, "if (col + 3 < p.N)", "if (col + 3 <= p.N)"),
     Mutant(
@@ -149,11 +180,26 @@ MUTANTS = [
     ),
     Mutant("tf32 cut off instead of rounded", WMMA, "to = round_to_tf32(x);", "to = x;"),
     Mutant("rounded rows not padded", WMMA, "r.ld = round_up(r.cols,", "r.ld = std::max<index_t>(r.cols,"),
-    Mutant("cublas: operands not swapped", CUBLAS, "first, second, job.N, job.M, job.K, &job.alpha, static_cast<const float*>(job.B", "first, second, job.M, job.N, job.K, &job.alpha, static_cast<const float*>(job.B"),
-    Mutant("cublas: transposes exchanged", CUBLAS, "first = job.B.transposed ? OP_T : OP_N, second = job.A.transposed", "first = job.A.transposed ? OP_T : OP_N, second = job.B.transposed"),
+    Mutant(
+        "cublas: operands not swapped",
+        CUBLAS,
+        "first, second, job.N, job.M, job.K, &job.alpha, static_cast<const float*>(job.B",
+        "first, second, job.M, job.N, job.K, &job.alpha, static_cast<const float*>(job.B",
+    ),
+    Mutant(
+        "cublas: transposes exchanged",
+        CUBLAS,
+        "first = job.B.transposed ? OP_T : OP_N, second = job.A.transposed",
+        "first = job.A.transposed ? OP_T : OP_N, second = job.B.transposed",
+    ),
     Mutant("cublas: FP32 not pedantic", CUBLAS, "fp32 ? PEDANTIC_MATH : DEFAULT_MATH", "DEFAULT_MATH"),
     Mutant("cublas: tf32 for bf16", CUBLAS, ": COMPUTE_32F_FAST_16BF;", ": COMPUTE_32F_FAST_TF32;"),
-    Mutant("misaligned operand used where it is", WMMA, "m.type != Type::fp32 && aligned(m.data, 16)", "m.type != Type::fp32"),
+    Mutant(
+        "misaligned operand used where it is",
+        WMMA,
+        "m.type != Type::fp32 && aligned(m.data, 16)",
+        "m.type != Type::fp32",
+    ),
 ]
 
 
@@ -178,7 +224,14 @@ def copy_tree(to: Path) -> Path:
 def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> str | None:
     """Links and runs; None if every job was right, else the last line that says why not."""
     program = folder / "fuzz"
-    command = [os.environ.get("CXX", "c++"), "-fsanitize=address,undefined", *map(str, objects), "-o", str(program), "-ldl"]
+    command = [
+        os.environ.get("CXX", "c++"),
+        "-fsanitize=address,undefined",
+        *map(str, objects),
+        "-o",
+        str(program),
+        "-ldl",
+    ]
     subprocess.run(command, check=True)
     try:
         done = subprocess.run([program, fake, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
@@ -213,7 +266,9 @@ def main(words: list[str]) -> int:
         sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
         list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem]), files))
         fake = tree / "libfakecublas.so"
-        subprocess.run([*compiler(), "-fPIC", "-shared", str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)], check=True)
+        subprocess.run(
+            [*compiler(), "-fPIC", "-shared", str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)], check=True
+        )
         killers = sorted({mutant.killer for mutant in chosen})
         said = fuzz(list(sound.values()), tree, fake, killers)
         if said:
@@ -221,7 +276,9 @@ def main(words: list[str]) -> int:
             return 1
         folders = [Path(scratch, str(n)) for n in range(len(chosen))]
         survivors = 0
-        for mutant, said in zip(chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake), chosen, folders), strict=True):
+        for mutant, said in zip(
+            chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake), chosen, folders), strict=True
+        ):
             survivors += said is None
             print(f"{mutant.name:48} {'SURVIVES' if said is None else said[:110]}", flush=True)
     print(f"{len(chosen) - survivors} of {len(chosen)} faults caught")

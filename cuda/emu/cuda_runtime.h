@@ -32,7 +32,12 @@ struct dim3 {
 #define threadIdx (fb::emu::current().index)
 #define blockIdx (fb::emu::block_index())
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInitializationError = 3, cudaErrorUnknown = 999 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorInitializationError = 3,
+  cudaErrorUnknown = 999
+};
 using cudaStream_t = struct Stream*;
 
 inline cudaError_t cudaGetDevice(int* device) {
@@ -40,7 +45,9 @@ inline cudaError_t cudaGetDevice(int* device) {
   return cudaSuccess;
 }
 
-inline void __syncthreads(std::source_location where = std::source_location::current()) { fb::emu::block_barrier(where); }
+inline void __syncthreads(std::source_location where = std::source_location::current()) {
+  fb::emu::block_barrier(where);
+}
 inline void __syncwarp(std::source_location where = std::source_location::current()) { fb::emu::warp_barrier(where); }
 
 // Both overloads of CUDA's min that the kernels use.
@@ -55,8 +62,7 @@ namespace fb::cuda::emu {
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t,
                    const Arguments&... arguments) {
-  fb::emu::run_grid({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
-                    [&] { kernel(arguments...); });
+  fb::emu::run_grid({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes, [&] { kernel(arguments...); });
   return cudaSuccess;
 }
 

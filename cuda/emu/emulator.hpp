@@ -1,8 +1,8 @@
 // emulator.hpp: runs a CUDA kernel's unchanged source on a CPU, one fiber per thread of a block, one block at a time.
 //
-// It proves what a wrong kernel gets wrong on any GPU: indices, masks, the order of barriers and asynchronous copies, who
-// takes part in a collective operation. It knows nothing of bank conflicts, caches or speed, and threads switch only
-// where the kernel synchronises, so the order in which they run between two barriers is a setting, not a sample.
+// It proves what a wrong kernel gets wrong on any GPU: indices, masks, the order of barriers and asynchronous copies,
+// who takes part in a collective operation. It knows nothing of bank conflicts, caches or speed, and threads switch
+// only where the kernel synchronises, so the order in which they run between two barriers is a setting, not a sample.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -23,8 +23,8 @@ enum class Landing { at_wait, at_once };
 struct Settings {
   Order order = Order::ascending;
   Landing landing = Landing::at_wait;
-  unsigned seed = 0;       // of the shuffled order
-  const char* job = "";    // what is being run, for messages
+  unsigned seed = 0;     // of the shuffled order
+  const char* job = "";  // what is being run, for messages
 };
 extern Settings settings;
 
@@ -36,11 +36,11 @@ struct Copy {
 
 struct Thread {
   Index index;
-  unsigned number;                       // within its block
-  std::vector<Copy> open;                // copies of the group that is not closed yet
-  std::vector<std::vector<Copy>> groups; // closed ones, oldest first
-  std::source_location where;            // of the synchronisation it waits at
-  const void* arguments;                 // of the collective operation it waits at
+  unsigned number;                        // within its block
+  std::vector<Copy> open;                 // copies of the group that is not closed yet
+  std::vector<std::vector<Copy>> groups;  // closed ones, oldest first
+  std::source_location where;             // of the synchronisation it waits at
+  const void* arguments;                  // of the collective operation it waits at
 };
 
 Thread& current();

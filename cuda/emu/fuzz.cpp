@@ -6,8 +6,8 @@
 // With u the unit roundoff of the sums, v the one of the rounded inputs (0 for fp32) and gamma_n = n*u / (1 - n*u):
 //   |C - C64| <= gamma_{K+2} (|alpha| |A'||B'| + |beta| |C0|) + 2u |C64| + tiny       A', B': the inputs as rounded
 //   |C - C64| <= ((1+v)^2 - 1) |alpha| |A||B| + (1+v)^2 (the same)                    A, B: the inputs as given
-// (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 3.5.) The first catches what the
-// second, the bound that is published for a precision, would let pass.
+// (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 3.5.) The first catches what
+// the second, the bound that is published for a precision, would let pass.
 #include <algorithm>
 #include <bit>
 #include <cfloat>
@@ -132,9 +132,12 @@ constexpr std::uint32_t canary = 0x7fc0cafe;  // a NaN that no arithmetic makes
 
 std::string describe(const char* kernel, const Mode& mode, const Case& c) {
   char text[256];
-  std::snprintf(text, sizeof text, "%s, %s: %td x %td x %td, trans %d %d, layout %d, alpha %g, beta %g, tile %d, order %d, "
-                "landing %d", kernel, mode.name, std::ptrdiff_t{c.M}, std::ptrdiff_t{c.N}, std::ptrdiff_t{c.K}, c.trans_a, c.trans_b, c.layout,
-                static_cast<double>(c.alpha), static_cast<double>(c.beta), c.tile, static_cast<int>(c.order), static_cast<int>(c.landing));
+  std::snprintf(text, sizeof text,
+                "%s, %s: %td x %td x %td, trans %d %d, layout %d, alpha %g, beta %g, tile %d, order %d, "
+                "landing %d",
+                kernel, mode.name, std::ptrdiff_t{c.M}, std::ptrdiff_t{c.N}, std::ptrdiff_t{c.K}, c.trans_a, c.trans_b,
+                c.layout, static_cast<double>(c.alpha), static_cast<double>(c.beta), c.tile, static_cast<int>(c.order),
+                static_cast<int>(c.landing));
   return text;
 }
 
@@ -184,7 +187,9 @@ void run_case(const Named& named, const Mode& mode, const Case& c, unsigned seed
   fb::emu::settings = {c.order, c.landing, seed, text.c_str()};
   std::mt19937 random(seed);
   const auto array = [&](index_t rows, index_t cols, Type type) {
-    const index_t ld = c.layout == 0 ? std::max<index_t>(cols, 1) : c.layout == 2 ? cols + 3 : fb::cuda::round_up(cols, 8) + 8;
+    const index_t ld = c.layout == 0   ? std::max<index_t>(cols, 1)
+                       : c.layout == 2 ? cols + 3
+                                       : fb::cuda::round_up(cols, 8) + 8;
     return Array(rows, cols, ld, c.layout == 3 ? 1 : 0, type, random);
   };
   const Array A = c.trans_a ? array(c.K, c.M, mode.type) : array(c.M, c.K, mode.type);
@@ -202,11 +207,21 @@ void run_case(const Named& named, const Mode& mode, const Case& c, unsigned seed
     for (index_t j = 0; j < C.ld && (i < c.M - 1 || j < c.N); ++j)
       if (j >= c.N || c.beta == 0) c_data[i * C.ld + j] = poison;
 
-  Job job{c.M, c.N, c.K, {A.data(), A.ld, c.trans_a, mode.type}, {B.data(), B.ld, c.trans_b, mode.type}, c_data, C.ld,
-          c.alpha, c.beta, mode.precision, mode.accumulate};
+  Job job{c.M,
+          c.N,
+          c.K,
+          {A.data(), A.ld, c.trans_a, mode.type},
+          {B.data(), B.ld, c.trans_b, mode.type},
+          c_data,
+          C.ld,
+          c.alpha,
+          c.beta,
+          mode.precision,
+          mode.accumulate};
   job.tile = c.tile;
   const std::size_t bytes = named.kernel->workspace_bytes ? named.kernel->workspace_bytes(job) : 0;
-  std::unique_ptr<void, decltype(&std::free)> workspace(bytes ? std::aligned_alloc(256, fb::cuda::round_up(static_cast<index_t>(bytes), 256)) : nullptr, std::free);
+  std::unique_ptr<void, decltype(&std::free)> workspace(
+      bytes ? std::aligned_alloc(256, fb::cuda::round_up(static_cast<index_t>(bytes), 256)) : nullptr, std::free);
   if (bytes) std::memset(workspace.get(), 0xff, bytes);
   job.workspace = workspace.get();
   if (named.kernel->run(job) != cudaSuccess) fb::emu::fail("the launcher refused");
@@ -251,8 +266,8 @@ int fuzz(const Named& named) {
           const unsigned n = seed++;
           const float* scale = scales[n / 3 % 4];
           run_case(named, mode,
-                   {s.M, s.N, s.K, (transposes & 1) != 0, (transposes & 2) != 0, static_cast<int>((n + n / 4) % 4), scale[0],
-                    scale[1], named.kernel->tiles ? tile : -1, static_cast<fb::emu::Order>((n + n / 3) % 3),
+                   {s.M, s.N, s.K, (transposes & 1) != 0, (transposes & 2) != 0, static_cast<int>((n + n / 4) % 4),
+                    scale[0], scale[1], named.kernel->tiles ? tile : -1, static_cast<fb::emu::Order>((n + n / 3) % 3),
                     static_cast<fb::emu::Landing>(n % 4 == 3)},
                    n);
           ++count;
@@ -264,7 +279,8 @@ int fuzz(const Named& named) {
 // Every tile must fit into the shared memory that a block may have: the CUDA programming guide's table of limits.
 void check_shared_memory(const Named& named) {
   const std::size_t kib = 1024;
-  const std::pair<int, std::size_t> limits[] = {{75, 64 * kib}, {80, 163 * kib}, {86, 99 * kib}, {89, 99 * kib}, {90, 227 * kib}};
+  const std::pair<int, std::size_t> limits[] = {
+      {75, 64 * kib}, {80, 163 * kib}, {86, 99 * kib}, {89, 99 * kib}, {90, 227 * kib}};
   if (!named.kernel->shared_bytes) return;
   for (const auto& [capability, limit] : limits)
     for (int tile = 0; tile < named.kernel->tiles; ++tile) {

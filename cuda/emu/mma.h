@@ -115,8 +115,8 @@ inline unsigned offset(int row, int col, unsigned ld, bool column_major) {
 }  // namespace detail
 
 template <class Use, int M, int N, int K, class T, class Layout>
-void load_matrix_sync(fragment<Use, M, N, K, T, Layout>& f, const typename detail::Storage<T>::type* memory, unsigned ld,
-                      std::source_location where = std::source_location::current()) {
+void load_matrix_sync(fragment<Use, M, N, K, T, Layout>& f, const typename detail::Storage<T>::type* memory,
+                      unsigned ld, std::source_location where = std::source_location::current()) {
   using F = fragment<Use, M, N, K, T, Layout>;
   detail::agree(memory, ld, mem_row_major, where);
   for (int e = detail::lane(); e < F::ROWS * F::COLS; e += detail::LANES)

@@ -63,7 +63,8 @@ inline float round_to_tf32(float x) {
 template <class Fragment, class T>
 void load_shared(Fragment& f, const T* from, unsigned ld,
                  std::source_location where = std::source_location::current()) {
-  const auto address = reinterpret_cast<std::uintptr_t>(from), base = reinterpret_cast<std::uintptr_t>(dynamic_shared());
+  const auto address = reinterpret_cast<std::uintptr_t>(from),
+             base = reinterpret_cast<std::uintptr_t>(dynamic_shared());
   if (address < base || address >= base + fb::emu::shared_bytes()) fb::emu::fail("a fragment outside shared memory");
   nvcuda::wmma::load_matrix_sync(f, from, ld, where);
 }

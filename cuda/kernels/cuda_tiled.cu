@@ -1,17 +1,11 @@
 // cuda_tiled — FP32 in three levels of tiles: a block's in shared memory, a warp's, and a thread's in registers.
 //
-// A block computes BM x BN of C, walking along K in steps of BK; a thread TM x TN of it in registers, so one number read
-// from shared memory meets TN (or TM) others: 128 FMAs for every 6 loads of 128 bits, where `cuda_naive` has 1 for 2.
-// The panels of A and B for later steps arrive meanwhile by cp.async, STAGES deep, past the registers.
-// Why these tiles, on an H100 (132 multiprocessors, 4 x 32 FMA lanes and 128 bytes of shared memory a clock each):
-//   128x256, 16x8 a thread: FMAs take 128*256/128 = 256 clocks per k, the 8 warps' 48 loads at most 4*48 = 192; 128 sums
-//     + 2*24 numbers read ahead + addresses stay below 255 registers, so one block of 8 warps fills the register file.
-//     Two warps a scheduler suffice: 128 independent FMAs lie between a load and its use. 4096 and 8192 make 3.88 and
-//     15.5 waves of tiles: 97 % of the processors busy. This is the tile of the fastest public SGEMM on the same lanes.
-//   64x64, 8x4 a thread: for products with too few large tiles; 5 blocks a processor hide each other's barriers.
-// Where even those are too few, K is cut into chunks, their number fixed by the shape, and a second kernel adds the
-// partial sums in order. Every element is one chain of FMAs along k whatever the tile, so bits depend on the shape alone.
-// Still wasted: FP32 lanes are the small part of such a chip; `cuda_wmma` uses the large one.
+// A block computes BM x BN of C, walking along K in steps of BK; a thread TM x TN of it in registers, so that a number
+// read from shared memory is used 8 or 16 times: 128 FMAs for 6 loads of 128 bits, where `cuda_naive` has 1 for 2.
+// Panels of A and B for later steps arrive meanwhile by cp.async, STAGES deep, past the registers. Products of too few
+// tiles are cut along K into chunks, their number fixed by the shape, and a second kernel adds the partial sums in
+// order. Every element is one chain of FMAs along k, or of each chunk, whatever the tile: bits depend on the shape
+// alone. Still wasted: the FP32 lanes are the small part of such a chip; `cuda_wmma` uses the large one.
 #include <algorithm>
 
 #include "../tile.cuh"
@@ -31,16 +25,21 @@ template <int WARPS_M, int WARPS_N, int TM_, int TN_, int BLOCKS_>
 struct Tile {
   static constexpr int TM = TM_, TN = TN_;  // of a thread: groups of 4 rows and columns, 4 lanes' groups interleaved
   static constexpr int WARPS_PER_ROW = WARPS_N;
-  static constexpr int WM = LANES_M * TM, WN = LANES_N * TN;    // of a warp
-  static constexpr int BM = WARPS_M * WM, BN = WARPS_N * WN;    // of a block
+  static constexpr int WM = LANES_M * TM, WN = LANES_N * TN;  // of a warp
+  static constexpr int BM = WARPS_M * WM, BN = WARPS_N * WN;  // of a block
   static constexpr int THREADS = 32 * WARPS_M * WARPS_N;
-  static constexpr int BLOCKS = BLOCKS_;                        // resident on one processor
+  static constexpr int BLOCKS = BLOCKS_;  // resident on one processor
   // A row of a panel, all m (n) of one k. Padded by 4: lanes of 8 different k then store into different banks.
   static constexpr int LDA = BM + 4, LDB = BN + 4;
-  static constexpr int STAGE = BK * (LDA + LDB);                // floats
+  static constexpr int STAGE = BK * (LDA + LDB);  // floats
   static constexpr std::size_t SHARED_BYTES = STAGES * STAGE * sizeof(float);
 };
+// On an H100 (4 x 32 FMA lanes and 128 bytes of shared memory a clock in each of 132 processors) the FMAs of 128x256
+// take 256 clocks a step of k, the loads of its 8 warps at most 192. A thread's 128 sums, 2 x 24 numbers in use or read
+// ahead and some addresses stay below 255 registers, so one block fills a processor; its 2 warps a scheduler suffice,
+// because 128 independent FMAs lie between a load and its use. 4096 and 8192 make 3.88 and 15.5 waves of tiles: 97 %.
 using Large = Tile<2, 4, 16, 8, 1>;
+// For products of too few large tiles. 5 blocks on a processor hide each other's barriers; at most 102 registers.
 using Small = Tile<2, 2, 8, 4, 5>;
 
 // How one thread copies its part of an operand's (BK, B) panel into shared memory. "row" is m of A or n of B.
@@ -51,9 +50,9 @@ struct Panel {
   static constexpr int LD = B + 4;
   static constexpr int PASSES = B * BK / WIDTH / THREADS;
   const float* source[PASSES];
-  index_t step;            // floats from one panel to the next
-  int k, k_step;           // of the first pass, and from pass to pass
-  int target, target_step; // floats into the panel
+  index_t step;             // floats from one panel to the next
+  int k, k_step;            // of the first pass, and from pass to pass
+  int target, target_step;  // floats into the panel
 
   __device__ Panel(const View<float>& m, index_t first_row, index_t rows, index_t first_k, int thread) {
     const bool along_k = WIDTH == 1 && m.col_stride == 1;  // lanes follow what is contiguous
@@ -194,9 +193,8 @@ __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) tiled_kernel(const Prod
 }
 
 // C = alpha * (the sum of the chunks' partial products, in order) + beta * C.
-__global__ void __launch_bounds__(256)
-    add_chunks_kernel(const float* partial, index_t chunks, index_t M, index_t N, float alpha, float beta, float* C,
-                      index_t ldc) {
+__global__ void __launch_bounds__(256) add_chunks_kernel(const float* partial, index_t chunks, index_t M, index_t N,
+                                                         float alpha, float beta, float* C, index_t ldc) {
   const index_t element = index_t{blockIdx.x} * 256 + threadIdx.x;
   if (element >= M * N) return;
   float sum = 0;
@@ -239,8 +237,19 @@ bool large_is_faster(const Job& job) {
 template <class T>
 cudaError_t run_tile(const Job& job) {
   const View<float> A = view<float>(job.A), B = view<float>(job.B);
-  Product p{job.M, job.N, job.K, A, {B.data, B.col_stride, B.row_stride}, job.alpha, job.beta, job.C, job.ldc,
-            vector_stores(job), ceil_div(job.M, T::BM), ceil_div(job.N, T::BN), chunk_length(job)};
+  Product p{job.M,
+            job.N,
+            job.K,
+            A,
+            {B.data, B.col_stride, B.row_stride},
+            job.alpha,
+            job.beta,
+            job.C,
+            job.ldc,
+            vector_stores(job),
+            ceil_div(job.M, T::BM),
+            ceil_div(job.N, T::BN),
+            chunk_length(job)};
   const index_t chunks = std::max<index_t>(ceil_div(job.K, p.chunk), 1);
   if (chunks > 1) {
     p.C = static_cast<float*>(job.workspace), p.ldc = job.N, p.vector_stores = job.N % 4 == 0;
@@ -251,11 +260,10 @@ cudaError_t run_tile(const Job& job) {
     return m.row_stride == 1 && m.col_stride % 4 == 0 && rows % 4 == 0 && aligned(m.data, 16);
   };
   const bool a = wide(p.A, p.M), b = wide(p.B, p.N);
-  const auto kernel = a ? (b ? tiled_kernel<T, 4, 4> : tiled_kernel<T, 4, 1>)
-                        : (b ? tiled_kernel<T, 1, 4> : tiled_kernel<T, 1, 1>);
+  const auto kernel =
+      a ? (b ? tiled_kernel<T, 4, 4> : tiled_kernel<T, 4, 1>) : (b ? tiled_kernel<T, 1, 4> : tiled_kernel<T, 1, 1>);
   const dim3 grid(static_cast<unsigned>(p.tile_rows * p.tile_cols), 1, static_cast<unsigned>(chunks));
-  const cudaError_t error =
-      launch(kernel, grid, dim3(T::THREADS), T::SHARED_BYTES, job.stream, p);
+  const cudaError_t error = launch(kernel, grid, dim3(T::THREADS), T::SHARED_BYTES, job.stream, p);
   if (chunks == 1 || error != cudaSuccess) return error;
   return launch(add_chunks_kernel, dim3(static_cast<unsigned>(ceil_div(job.M * job.N, 256))), dim3(256), 0, job.stream,
                 static_cast<const float*>(job.workspace), chunks, job.M, job.N, job.alpha, job.beta, job.C, job.ldc);

@@ -1,16 +1,11 @@
 // cuda_wmma — tensor cores through mma.h: each warp multiplies fragments of 16 x 16, the inputs rounded to fewer bits.
 //
-// A tensor core does in one instruction what takes `cuda_tiled` a loop: a warp's fragments of A (16,K) and B (K,16) are
-// multiplied and added to one of C, K being 16 for fp16 and bf16 and 8 for tf32, inputs of 11, 8 and 11 significant bits.
-// Products are exact, sums FP32, or FP16 on request, as on the course's slides: faster on some chips, and far less exact.
-// Operands are first rounded into a workspace, whose rows are padded to 16 bytes, so that the multiplication itself only
-// ever meets aligned rows of the type it wants; operands that are such already are used where they are.
-// Why these tiles, on an H100: tensor cores outrun shared memory (128 bytes a clock), so a warp must reuse what it
-// loads. With 32x32 of C a warp asks for about 159 bytes a clock at the rate of these instructions, with 64x64 for 80.
-// 16 fragments of C are 128 registers, those of A and B 64: with addresses below 255, so 8 warps of 64x64, 128x256 a
-// block, fill the register file of a processor. Stages are 64 bytes deep along K: 3 take 81 KiB, which every chip since 8.0 has.
-// Still wasted: these instructions reach less than two thirds of what a Hopper chip can do, whatever the code: its own
-// ones read shared memory without passing through registers. They would be a rung of their own.
+// One instruction multiplies a warp's fragments of A (16,K) and B (K,16) and adds them to one of C; K is 16 for fp16
+// and bf16, 8 for tf32: inputs of 11, 8 and 11 significant bits, exact products, FP32 sums, or FP16 ones on request, as
+// on the course's slides. FP32 operands are first rounded into a workspace with rows padded to 16 bytes, so that the
+// multiplication only meets aligned rows; operands of the right type and alignment are used where they are.
+// Still wasted: these instructions reach less than two thirds of what a Hopper chip can do, whatever the code. Its own
+// read shared memory without passing through registers; they would be a rung of their own.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <mma.h>
@@ -42,10 +37,12 @@ struct Input<tf32> {
   static constexpr int K = 8;
 };
 
-constexpr int F = 16;            // rows and columns of a fragment of C
-constexpr int WARP_TILE = 4 * F; // of a warp's part of C, both ways
-constexpr int DEPTH_BYTES = 64;  // of K in a stage: two fragments, four copies of 16 bytes
-constexpr int PAD_BYTES = 16;    // after each row in shared memory: 8 rows, read together, then start in different banks
+constexpr int F = 16;             // rows and columns of a fragment of C
+constexpr int WARP_TILE = 4 * F;  // of a warp's part of C, both ways
+// Of K in a stage: two fragments, four copies of 16 bytes. 3 stages of the large tile are 81 KiB, of 99 on every chip
+// since 8.0; 2 ahead are some 1600 clocks of multiplying, twice what main memory takes.
+constexpr int DEPTH_BYTES = 64;
+constexpr int PAD_BYTES = 16;  // after each row in shared memory: 8 rows, read together, then start in different banks
 // 7.5 has 64 KiB of shared memory and no asynchronous copies, so a third stage would not fit and not help.
 __host__ __device__ constexpr int stages(int capability) { return capability < 80 ? 2 : 3; }
 
@@ -54,6 +51,9 @@ struct Tile {
   static constexpr int WARPS_PER_ROW = WARPS_N, THREADS = 32 * WARPS_M * WARPS_N;
   static constexpr int BM = WARPS_M * WARP_TILE, BN = WARPS_N * WARP_TILE;
 };
+// A warp of 64x64, because tensor cores outrun shared memory: with 32x32 a warp would ask for some 159 bytes a clock at
+// the rate of these instructions on an H100, of 128 there are; with 64x64 for 80. Its 16 fragments of C are 128
+// registers, those of A and B 64: with addresses below 255, so 8 warps, 128x256 a block, fill a processor.
 using Large = Tile<2, 4>;
 using Small = Tile<1, 2>;  // for products of too few large tiles
 
@@ -169,7 +169,8 @@ struct Multiply {
     constexpr int STAGES = stages(CAPABILITY);
     Memory* const shared = static_cast<Memory*>(dynamic_shared());  // STAGES x [panel of A | panel of B]
     const int warp = threadIdx.x / 32;
-    const int m0 = warp / T::WARPS_PER_ROW * WARP_TILE, n0 = warp % T::WARPS_PER_ROW * WARP_TILE;  // of the warp, in the block
+    const int m0 = warp / T::WARPS_PER_ROW * WARP_TILE,
+              n0 = warp % T::WARPS_PER_ROW * WARP_TILE;  // of the warp, in the block
     const Place place = grouped(blockIdx.x, p.tile_rows, p.tile_cols);
     const index_t row0 = place.row * T::BM, col0 = place.col * T::BN;
     const int panels = static_cast<int>(ceil_div(p.K, PanelA::DEPTH));
@@ -229,9 +230,8 @@ constexpr int ROUNDED_PER_THREAD = 8;  // loads under way at once; neighbouring 
 
 // The (rows, cols) matrix `from` as it lies in memory, into rows of `to_ld` elements.
 template <class From, class To>
-__global__ void __launch_bounds__(256)
-    round_kernel(const From* from, index_t ld, index_t rows, index_t cols, index_t blocks_per_row, To* to,
-                 index_t to_ld) {
+__global__ void __launch_bounds__(256) round_kernel(const From* from, index_t ld, index_t rows, index_t cols,
+                                                    index_t blocks_per_row, To* to, index_t to_ld) {
   const index_t row = blockIdx.x / blocks_per_row;
   const index_t col0 = blockIdx.x % blocks_per_row * (256 * ROUNDED_PER_THREAD) + threadIdx.x;
   if (row >= rows) return;
@@ -293,8 +293,8 @@ bool takes_large(const Job& job) { return job.tile >= 0 ? job.tile == 0 : large_
 template <class In, class Acc>
 cudaError_t run_as(const Job& job) {
   using Memory = typename Input<In>::Memory;
-  Product p{job.M, job.N, job.K, job.A.data, job.B.data, job.A.ld, job.B.ld, job.alpha, job.beta, job.C, job.ldc,
-            vector_stores(job), 0, 0};
+  Product p{job.M,     job.N,    job.K, job.A.data, job.B.data,         job.A.ld, job.B.ld,
+            job.alpha, job.beta, job.C, job.ldc,    vector_stores(job), 0,        0};
   if (job.K > 0) {
     const Rounding a = rounding(job.A, job.M, job.K, job.precision), b = rounding(job.B, job.K, job.N, job.precision);
     void* const for_a = job.workspace;
@@ -317,7 +317,8 @@ cudaError_t run_as(const Job& job) {
     return large ? run_tile<In, Acc, A_TRANS, B_TRANS, Large>(job, p)
                  : run_tile<In, Acc, A_TRANS, B_TRANS, Small>(job, p);
   };
-  if (job.A.transposed) return job.B.transposed ? with.template operator()<true, true>() : with.template operator()<true, false>();
+  if (job.A.transposed)
+    return job.B.transposed ? with.template operator()<true, true>() : with.template operator()<true, false>();
   return job.B.transposed ? with.template operator()<false, true>() : with.template operator()<false, false>();
 }
 

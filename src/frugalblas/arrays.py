@@ -7,6 +7,7 @@ Sources: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html, 
 """
 
 import ctypes
+import importlib
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,9 @@ def _from_interface(name: str, obj: Any, offered: tuple[str, ...], device_of: An
         raise ValueError(f"{name}.__cuda_array_interface__ has stream 0, which the protocol forbids: 1 or 2 is meant")
     pointer, read_only = interface["data"]
     elements = (strides[0] // dtype.itemsize, strides[1] // dtype.itemsize)
-    return Array(name, int(pointer or 0), shape, elements, kind, device_of(int(pointer or 0)), stream, not read_only, obj)
+    return Array(
+        name, int(pointer or 0), shape, elements, kind, device_of(int(pointer or 0)), stream, not read_only, obj
+    )
 
 
 def _current_stream(obj: Any, device: int) -> int:
@@ -162,7 +165,7 @@ def empty_like(obj: Any, shape: tuple[int, int]) -> Any:
         with obj.device:
             return library.empty(shape, dtype="float32")
     if package == "numba":
-        from numba import cuda
+        cuda = importlib.import_module("numba.cuda")
 
         return cuda.device_array(shape, dtype="float32")
     raise TypeError(f"arrays of type {type(obj).__module__}.{type(obj).__name__} cannot be made here; pass out=")

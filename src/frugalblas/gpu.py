@@ -9,7 +9,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-from . import _core
+from . import _core, cublas
 
 NO_DEVICE, INSUFFICIENT_DRIVER = 100, 35  # cudaErrorNoDevice, cudaErrorInsufficientDriver
 # The lowest compute capability that a precision needs on tensor cores; 7.5, the oldest that CUDA 13 knows, for others.
@@ -48,8 +48,8 @@ def no_gpu(cuda: ModuleType | None) -> str | None:
     if status["error"] == INSUFFICIENT_DRIVER:
         needed = status["runtime"]
         return (
-            f"the NVIDIA driver supports CUDA {_version(status['driver'])}, this build needs {_version(needed)} (driver "
-            f"{DRIVER_OF.get(needed // 1000, '?')} or newer); update the driver, or build with an older CUDA"
+            f"the NVIDIA driver supports CUDA {_version(status['driver'])}, this build needs {_version(needed)} "
+            f"(driver {DRIVER_OF.get(needed // 1000, '?')} or newer); update the driver, or build with an older CUDA"
         )
     if status["error"] == NO_DEVICE or (status["error"] == 0 and not status["devices"]):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -60,8 +60,8 @@ def no_gpu(cuda: ModuleType | None) -> str | None:
     if not any(runs_on(cuda, device["capability"]) for device in status["devices"]):
         found = ", ".join(f"{d['name']} ({_capability(d['capability'])})" for d in status["devices"])
         return (
-            f"this build has code for compute capability {', '.join(map(_capability, cuda.architectures))}, and the GPU "
-            f"is {found}; rebuild with -Ccmake.define.CMAKE_CUDA_ARCHITECTURES for it"
+            f"this build has code for compute capability {', '.join(map(_capability, cuda.architectures))}, and the "
+            f"GPU is {found}; rebuild with -Ccmake.define.CMAKE_CUDA_ARCHITECTURES for it"
         )
     return None
 
@@ -78,21 +78,24 @@ def unavailable(name: str, precision: str | None = None) -> str | None:
     reason = no_gpu(cuda)
     if reason is not None or cuda is None:
         return reason
-    if name not in cuda.kernels:
-        return f"this version has no {name!r} yet; use 'cuda_tiled' (fp32) or 'cuda_wmma' (fp16, bf16, tf32)"
+    if name == "cublas":
+        reason = cublas.load(cuda)
+        if reason is not None:
+            return reason
     best = max(device["capability"] for device in cuda.status()["devices"])
     needed = NEEDS_CAPABILITY.get(precision or "", 0)
     if best < needed:
         return (
-            f"precision={precision!r} needs compute capability {_capability(needed)}, this GPU has {_capability(best)}; "
-            "use precision='fp16', or 'cuda_tiled' in fp32"
+            f"precision={precision!r} needs compute capability {_capability(needed)}, this GPU has "
+            f"{_capability(best)}; use precision='fp16', or 'cuda_tiled' in fp32"
         )
     return None
 
 
 def info() -> dict[str, Any]:
-    """What `frugalblas.info()` says of GPUs: build architectures, driver, devices, or the reason why there are none."""
+    """What `frugalblas.info()` says of GPUs: build architectures, driver, devices, cuBLAS, or the reason why there are none."""
     cuda = module()
+    unavailable("cublas")  # finds and opens the library, if a GPU is there to use it
     found: dict[str, Any] = {"reason": no_gpu(cuda)}
     if cuda is not None:
         status = cuda.status()
@@ -100,6 +103,8 @@ def info() -> dict[str, Any]:
         found["ptx"] = [_capability(a) for a in cuda.ptx_architectures]
         found["runtime"] = _version(status["runtime"])
         found["driver"] = _version(status["driver"]) if status["driver"] else None
+        path, version = cuda.cublas()
+        found["cublas"] = {"path": path or None, "version": version or None}
         found["devices"] = [{**d, "capability": _capability(d["capability"])} for d in status["devices"]]
     return found
 
@@ -112,7 +117,9 @@ def calls(unavailable_error: type[Exception]) -> dict[str, Any]:
         """The rung that is meant; raises if it cannot run here, before anything else is looked at."""
         name = "cuda_tiled" if algo == "auto" else algo
         if name not in names:
-            raise TypeError(f"algo is {algo!r}, which computes on the CPU, but A or B is in a GPU's memory; copy it first")
+            raise TypeError(
+                f"algo is {algo!r}, which computes on the CPU, but A or B is in a GPU's memory; copy it first"
+            )
         reason = unavailable(name, precision if isinstance(precision, str) else None)
         if reason is not None:
             raise unavailable_error(f"{name!r} cannot run here: {reason}")

@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 
 from . import gpu
-from .arrays import Array, describe as describe_array, empty_like
+from .arrays import Array, empty_like
+from .arrays import describe as describe_array
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")  # in the order of Precision in cuda/launch.h
 TYPES = ("float32", "float16", "bfloat16")  # in the order of Type
-INPUTS = {"fp16": ("float32", "float16"), "bf16": ("float32", "bfloat16")}  # dtypes besides float32 that a precision takes
+INPUTS = {
+    "fp16": ("float32", "float16"),
+    "bf16": ("float32", "bfloat16"),
+}  # dtypes besides float32 that a precision takes
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -103,7 +107,7 @@ def multiply(
     a, b = (describe_array(name, obj, offered, cuda.device_of) for name, obj in (("A", A), ("B", B)))
     M, K = a.shape[::-1] if trans_a else a.shape
     inner, N = b.shape[::-1] if trans_b else b.shape
-    if K != inner:
+    if inner != K:
         raise ValueError(f"inner dimensions differ: A is ({M}, {K}) and B is ({inner}, {N}) as multiplied")
     if out is None and beta != 0:
         raise ValueError(f"beta is {beta!r} but there is no out to multiply by it; pass out= or leave beta at 0")
@@ -122,7 +126,7 @@ def multiply(
     if result[2]:  # C is column-major: its transpose is row-major, and the product of the operands' transposes
         M, N = N, M
         left, right = (right[0], right[1], not right[2], right[3]), (left[0], left[1], not left[2], left[3])
-    job = (algo, M, N, K, left, right, result, alpha, beta, PRECISIONS.index(precision), 0)
+    job = (algo, M, N, K, left, right, result[:2], alpha, beta, PRECISIONS.index(precision), 0)
     if device is None:
         cuda.multiply_host(*job, 0)
     else:
@@ -130,7 +134,9 @@ def multiply(
     return out
 
 
-def describe(algo: str, A: Any, B: Any, *, asked: str, trans_a: bool = False, trans_b: bool = False, **_: Any) -> dict[str, Any]:
+def describe(
+    algo: str, A: Any, B: Any, *, asked: str, trans_a: bool = False, trans_b: bool = False, **_: Any
+) -> dict[str, Any]:
     """What `explain` says of a call that goes to the GPU."""
     M, K = A.shape[::-1] if trans_a else A.shape
     N = B.shape[0] if trans_b else B.shape[1]

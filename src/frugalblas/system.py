@@ -19,7 +19,7 @@ def info() -> dict[str, Any]:
     current default; "build" with "compiler", "commit" and the flags of each variant; "openblas" with its "path" and
     "config", or the "reason" why there is none; "cuda" with
     the "reason" why no GPU can be used (None if one can), and in a build with CUDA its "architectures", "ptx",
-    "runtime", "driver" and "devices"; "python", "numpy" and "platform".
+    "runtime", "driver", "devices" and "cublas"; "python", "numpy" and "platform".
     """
     variants = _core.variants()
     levels = [v["name"] for v in variants if v["runs_here"] and not v["study"]]
