@@ -38,7 +38,7 @@ constinit const Algorithm cuda_wmma = {
     .unavailable = nullptr,
     .blocks = nullptr,
     .run = nullptr,
-    .precisions = "fp16 bf16 tf32",
+    .precisions = "fp16 fp16_acc16 bf16 tf32",
 };
 
 constinit const Algorithm cublas = {

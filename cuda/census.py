@@ -53,8 +53,8 @@ def compile_kernel(source: Path, architecture: int, target: Path, ptx: bool = Fa
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     blocks = re.findall(
-        r"Compiling entry function '(\S+)' for '(\S+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes "
-        r"spill loads.*?Used (\d+) registers([^\n]*)",
+        r"Compiling entry function '(\S+)' for '(\S+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+        r"(\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)",
         done.stdout + done.stderr,
         re.DOTALL,
     )

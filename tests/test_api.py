@@ -19,12 +19,14 @@ def test_algorithms_describe_themselves():
         assert rung.summary
         assert not rung.summary.endswith(".")
         assert "\n" not in rung.summary
-        assert rung.device == "cpu"
-        assert "fp32" in rung.precisions
+        assert rung.device == ("cuda" if rung.kind.startswith("cuda") else "cpu")
+        assert "fp32" in rung.precisions or rung.device == "cuda"
         assert rung.available == (rung.reason is None)
-        assert rung.threaded == (rung.kind != "interpreted")
+        assert rung.threaded == (rung.device == "cpu" and rung.kind != "interpreted")
         assert bool(rung.variants) == (rung.kind in ("scalar", "vector", "team"))
-    assert {rung.kind for rung in rungs} == {"interpreted", "scalar", "vector", "team", "passthrough"}
+    assert {rung.kind for rung in rungs} == {
+        *("interpreted", "scalar", "vector", "team", "passthrough", "cuda", "cuda library")
+    }
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)

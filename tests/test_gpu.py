@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 from checker import check
-from fake_gpu import DLPack, FakeCuda, Interface
+from fake_gpu import DLPack, FakeCuda, Interface, matrix
 
 import frugalblas
 from frugalblas import arrays, cublas, gpu
+from frugalblas.accuracy import bound_u
 
 RUNGS = [rung.name for rung in frugalblas.algorithms() if rung.device == "cuda"]
 A, B = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32)
@@ -41,7 +42,7 @@ def test_the_list_has_the_cuda_rungs_with_their_precisions():
     rungs = {rung.name: rung for rung in frugalblas.algorithms()}
     assert RUNGS[-1] == "cublas"
     assert rungs["cuda_tiled"].precisions == ("fp32",)
-    assert rungs["cuda_wmma"].precisions == ("fp16", "bf16", "tf32")
+    assert rungs["cuda_wmma"].precisions == ("fp16", "fp16_acc16", "bf16", "tf32")
     assert all(not rungs[name].threaded and rungs[name].variants == () for name in RUNGS)
 
 
@@ -230,7 +231,7 @@ WRONG = {
     ),
     "threads": (Interface(A), Interface(B), {"threads": 4}, ValueError, "runs on a GPU"),
     "precision": (Interface(A), Interface(B), {"precision": "bf16"}, ValueError, "'cuda_tiled' offers 'fp32'"),
-    "precision of wmma": (A, B, {"algo": "cuda_wmma"}, ValueError, "offers 'fp16', 'bf16', 'tf32'"),
+    "precision of wmma": (A, B, {"algo": "cuda_wmma"}, ValueError, "offers 'fp16', 'fp16_acc16', 'bf16'"),
     "alpha": (Interface(A), Interface(B), {"alpha": "x"}, TypeError, "alpha is 'x'"),
     "trans": (Interface(A), Interface(B), {"trans_a": "N"}, TypeError, "trans_a is 'N'"),
 }
@@ -254,3 +255,42 @@ def test_a_read_only_out_is_refused(cuda):
 def test_a_dlpack_array_of_the_host_is_no_gpu_array():
     with pytest.raises(TypeError, match=r"expected a numpy\.ndarray"):
         frugalblas.sgemm(DLPack(A, (1, 0)), B)
+
+
+# ---- accuracy ----
+
+
+@pytest.mark.parametrize("rung", [r.name for r in frugalblas.algorithms() if r.available and r.kind != "interpreted"])
+def test_fp32_rungs_keep_the_published_bound(rung):
+    errors = frugalblas.accuracy(rung, M=17, N=19, K=128)
+    assert set(errors) == {"normal", "uniform", "wide", "cancelling"}
+    for family, found in errors.items():
+        assert 0 < found["max_error_u"] <= found["bound_u"], (family, found)
+        assert 0 < found["frobenius"] <= found["bound_u"] * 2.0**-24
+
+
+def test_rounded_inputs_are_seen_by_accuracy_and_within_their_bound(cuda, monkeypatch):
+    def rounding(name, M, N, K, A, B, C, alpha, beta, precision, accumulate):
+        a, b = (matrix(*m, *shape).astype(np.float16).astype(np.float32) for m, shape in ((A, (M, K)), (B, (K, N))))
+        matrix(*C, False, 0, M, N)[...] = a @ b
+
+    monkeypatch.setattr(cuda, "_compute", rounding)
+    with np.errstate(all="ignore"):
+        errors = frugalblas.accuracy("cuda_wmma", "fp16", M=17, N=19, K=128)
+    assert errors["wide"]["bound_u"] is None
+    fp32 = frugalblas.accuracy("naive", M=17, N=19, K=128)
+    for family in ("normal", "uniform", "cancelling"):
+        assert fp32[family]["bound_u"] < errors[family]["max_error_u"] < errors[family]["bound_u"]
+
+
+def test_bounds_of_the_precisions():
+    # The published first-order bounds: K, and two roundings of the inputs on top.
+    assert bound_u("fp32", 1000) == pytest.approx(1000, rel=1e-3)
+    assert bound_u("tf32", 1000) == pytest.approx(2 * 2**13 + 1000, rel=1e-3)
+    assert bound_u("bf16", 1000) == pytest.approx(2 * 2**16 + 1000, rel=1e-2)
+    assert bound_u("fp16_acc16", 4096) == np.inf
+
+
+def test_accuracy_refuses_an_odd_k():
+    with pytest.raises(ValueError, match="K is 7, expected an even number"):
+        frugalblas.accuracy(K=7)

@@ -15,6 +15,7 @@ if _TYPE_CHECKING or not getattr(_sys.modules.get("_frugalblas_command"), "witho
     from importlib.metadata import version as _version
 
     from ._core import explain, free_workspace, matmul, sgemm
+    from .accuracy import accuracy
     from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
     from .controller import register as _register
     from .patch import Patch, patch_numpy, unpatch_numpy
@@ -29,6 +30,7 @@ __all__ = [
     "AlgorithmUnavailable",
     "Patch",
     "__version__",
+    "accuracy",
     "algorithms",
     "explain",
     "free_workspace",

@@ -93,7 +93,7 @@ def unavailable(name: str, precision: str | None = None) -> str | None:
 
 
 def info() -> dict[str, Any]:
-    """What `frugalblas.info()` says of GPUs: build architectures, driver, devices, cuBLAS, or the reason why there are none."""
+    """What `frugalblas.info()` says of GPUs: build architectures, driver, devices, cuBLAS; why there are none."""
     cuda = module()
     unavailable("cublas")  # finds and opens the library, if a GPU is there to use it
     found: dict[str, Any] = {"reason": no_gpu(cuda)}
