@@ -23,6 +23,6 @@ namespace fb::FB_VARIANT {
 #define SCALAR(name) extern const Algorithm name;
 #define VECTOR(name) extern const Algorithm name;
 #define TEAM(name) extern const Algorithm name;
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 }  // namespace fb::FB_VARIANT
 #endif

@@ -18,13 +18,13 @@
 
 namespace fb::passthrough {
 #define PASSTHROUGH(name) extern const Algorithm name;
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 }  // namespace fb::passthrough
 
 namespace fb::cuda_cards {
 #define CUDA(name) extern const Algorithm name;
 #define CUDA_LIBRARY(name) extern const Algorithm name;
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 }  // namespace fb::cuda_cards
 
 namespace fb {
@@ -38,7 +38,7 @@ static constinit const Algorithm* const built_once[] = {
 #define PASSTHROUGH(name) &passthrough::name,
 #define CUDA(name) &cuda_cards::name,
 #define CUDA_LIBRARY(name) &cuda_cards::name,
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 };
 
 static constexpr Entry entries[] = {
@@ -49,7 +49,7 @@ static constexpr Entry entries[] = {
 #define PASSTHROUGH(name) {#name, Kind::passthrough},
 #define CUDA(name) {#name, Kind::cuda},
 #define CUDA_LIBRARY(name) {#name, Kind::cuda_library},
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 };
 constexpr int entry_count = sizeof entries / sizeof entries[0];
 

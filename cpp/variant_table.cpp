@@ -17,7 +17,7 @@ extern const Algorithm* const algorithms[];  // without this line, const would k
 #define TEAM(name) nullptr,
 #endif
 constinit const Algorithm* const algorithms[] = {
-#include "algorithms.def"
+#include "for_each_algorithm.inc"
 };
 
 }  // namespace fb::FB_VARIANT

@@ -20,7 +20,7 @@ const struct {
 } kernels[] = {
 #define CUDA(name) {#name, &fb::cuda::name},
 #define CUDA_LIBRARY(name) {#name, &fb::cuda::name},
-#include "../cpp/algorithms.def"
+#include "../cpp/for_each_algorithm.inc"
 };
 
 const Kernel& find(const char* name) {

@@ -80,5 +80,5 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
 namespace fb::cuda {
 #define CUDA(name) extern const Kernel name;
 #define CUDA_LIBRARY(name) extern const Kernel name;
-#include "../cpp/algorithms.def"
+#include "../cpp/for_each_algorithm.inc"
 }  // namespace fb::cuda

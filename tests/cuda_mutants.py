@@ -217,7 +217,8 @@ def compile_source(tree: Path, file: str, target: Path) -> None:
 def copy_tree(to: Path) -> Path:
     shutil.copytree(ROOT / "cuda", to / "cuda")
     (to / "cpp").mkdir()
-    shutil.copy(ROOT / "cpp/algorithms.def", to / "cpp")
+    for name in ("algorithms.def", "for_each_algorithm.inc"):
+        shutil.copy(ROOT / "cpp" / name, to / "cpp")
     return to
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("CMakeLists.txt", "pyproject.toml", "cpp", "include", "src")
+SOURCES = ("CMakeLists.txt", "pyproject.toml", "cpp", "cuda", "include", "src")
 
 # An editable install finds its package by an import hook, which goes before PYTHONPATH. A sitecustomize.py runs later.
 SITECUSTOMIZE = """
@@ -53,6 +53,7 @@ class Tree:
                 f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
                 f"-DPython_EXECUTABLE={sys.executable}",
                 f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+                "-DFRUGALBLAS_CUDA=OFF",  # no test of a copy is about it, and it takes long
                 *(f"-D{name}={value}" for name, value in options.items()),
             ]
         )

@@ -47,7 +47,7 @@ struct Named {
 const Named kernels[] = {
 #define CUDA(name) {#name, &fb::cuda::name},
 #define CUDA_LIBRARY(name) {#name, &fb::cuda::name},
-#include "../../cpp/algorithms.def"
+#include "../../cpp/for_each_algorithm.inc"
 };
 
 // What a job computes with. `type`: of the operands in memory.

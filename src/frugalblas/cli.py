@@ -127,11 +127,13 @@ def run_algorithms(options: argparse.Namespace) -> int:
     from frugalblas.bench.output import page_width, show
 
     lines = []
-    for card in frugalblas.algorithms():
+    cards = frugalblas.algorithms()
+    names, courses = (2 + max(len(getattr(card, what)) for card in cards) for what in ("name", "course"))
+    for card in cards:
         what = card.summary if card.available else f"{card.summary}. Cannot run here: {card.reason}"
-        heading = f"{card.name:<14}{card.course or '–':<11}{'yes' if card.available else 'no':<6}"
+        heading = f"{card.name:<{names}}{card.course or '–':<{courses}}{'yes' if card.available else 'no':<6}"
         lines += text.paragraph(heading + what, page_width(), hanging=" " * len(heading))
-    lines.insert(0, f"{'strategy':<14}{'course':<11}{'here':<6}what it does")
+    lines.insert(0, f"{'strategy':<{names}}{'course':<{courses}}{'here':<6}what it does")
     show("\n".join(lines) + "\n", sys.stdout)
     return EXIT_OK
 
