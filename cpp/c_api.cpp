@@ -33,6 +33,7 @@ static Strategy find_strategy(const char* algo) {
   }
   const Algorithm* const algorithm = frugalblas_algorithm(entry, variant);
   if (!algorithm) return {FRUGALBLAS_BAD_ALGO, nullptr};
+  if (!algorithm->run) return {FRUGALBLAS_UNAVAILABLE, nullptr};  // a GPU's rungs are called from Python alone
   return {algorithm->unavailable && algorithm->unavailable() ? FRUGALBLAS_UNAVAILABLE : FRUGALBLAS_SUCCESS, algorithm};
 }
 

@@ -268,6 +268,12 @@ bool parse_request(const Arguments& arguments, Request& wanted) {
         algo, algo);
     return false;
   }
+  if (fb::call::is_cuda(wanted.strategy)) {
+    PyErr_Format(PyExc_ValueError,
+                 "algo is %R, which runs on a GPU, and matmul runs the strategies of the CPU; use sgemm(A, B, algo=%R)",
+                 algo, algo);
+    return false;
+  }
   if (precision && !fb::call::check_precision(precision)) return false;
   if (threads && threads != Py_None) return fb::call::parse_threads(threads, wanted.threads);
   return fb::call::default_threads(wanted.threads);

@@ -51,6 +51,8 @@ struct Call {
   bool on_gpu = false;           // for src/frugalblas/gpu.py: nothing but A and B above is filled in
 };
 
+// One of the GPU's rungs, which src/frugalblas/gpu.py calls.
+bool is_cuda(const Strategy& s);
 inline bool is_interpreted(const Strategy& s) { return s.entry >= 0 && !s.algorithm; }
 
 // Called once, before anything else here. False, and a Python error, if NumPy cannot be had.

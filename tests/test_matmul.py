@@ -339,6 +339,13 @@ def test_wrong_keywords_are_refused(keywords, error, words):
         matmul(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), **keywords)
 
 
+@pytest.mark.parametrize("algo", [a.name for a in frugalblas.algorithms() if a.device != "cpu"])
+def test_strategies_of_a_gpu_are_refused(algo):
+    A = np.ones((2, 2), np.float32)
+    with pytest.raises(ValueError, match=f"{algo}.*runs on a GPU.*sgemm"):
+        frugalblas.matmul(A, A, algo=algo)
+
+
 @pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s.interpreted], ids=str)
 def test_interpreted_strategies_are_refused(strategy):
     with pytest.raises(ValueError, match="sgemm"):

@@ -46,7 +46,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
   // The MC x KC block of A is read N/NC times; where it is packed it must stay in L3, which other cores and tenants
   // share: a quarter, and at most 8 MiB, to keep scratch memory in bounds.
   const index_t mc_max = min(cache.l3 / 4, 8 << 20) / (kc_max * bytes);
-  const index_t MC = packs_a(g) ? equal_part(g.M, mc_max, MR) : g.M;
+  const index_t MC = equal_part(g.M, mc_max, MR);
   return {MR, NR, MC, KC, NC};
 }
 
