@@ -57,12 +57,12 @@ def page() -> str:
     """The whole page."""
     rungs = frugalblas.algorithms()
     parts = [INTRO, "| `algo=` | course | idea |", "|---|---|---|"]
-    parts += [f"| [`{r.name}`](#{r.name}) | {r.course} | {r.summary} |" for r in rungs]
+    parts += [f"| [`{r.name}`](#{r.name}) | {r.course or 'beyond it'} | {r.summary} |" for r in rungs]
     for rung in rungs:
         source = source_of(rung)
         parts += [
             f"\n## {rung.name}\n",
-            f"*{rung.course}* · {rung.summary} · [`{source}`](../{source})\n",
+            f"{f'*{rung.course}* · ' if rung.course else ''}{rung.summary} · [`{source}`](../{source})\n",
             lesson_of(rung),
         ]
     return "\n".join(parts) + "\n"

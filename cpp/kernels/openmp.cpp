@@ -68,7 +68,7 @@ static void run(const Gemm& job) {
 }
 
 constinit const Algorithm openmp = {
-    .summary = "blocked on a team of threads that pack B together and share it",
+    .summary = "blocked on a team of threads that share out strips of B and help each other",
     .course = "OpenMP",
     .unavailable = nullptr,
     .blocks = blocks,

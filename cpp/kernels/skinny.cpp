@@ -1,11 +1,12 @@
 // skinny — few rows of C: B goes by once, at the speed of main memory, and nothing is copied.
 //
 // Not of the course. With a handful of rows every element of B meets so few FMAs that fetching it sets the pace, and
-// packing it would cost as much as the product. One or two rows: DEPTH rows of B at a time are added to them from end
-// to end, which hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for the
-// next one's share of every row while it computes (tile.hpp). The few may be rows or columns of C, as long as rows of
-// the large operand are contiguous; elsewhere `dot` is for them. Still wasted: from some nine rows on B is read again
-// for every MR of them, and `blocked` with its copy is faster.
+// packing it would cost as much as the product. Up to FEW rows: several rows of B at a time are added to their sums in
+// L1, in long runs that hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for
+// the next one's share of every row while it computes (tile.hpp).
+// The few may be rows or columns of C, as long as rows of the large operand are contiguous; elsewhere `dot` is for
+// them. Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is
+// faster.
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
@@ -28,16 +29,15 @@ constexpr WideTable wide_table = make_wide_table(IndicesBelow<MR>::type{});
 
 // The job with as few rows as it has rows or columns, and contiguous rows of B; or with M = 0, if there is none such.
 static Gemm streaming_job(const Gemm& job) {
-  const bool as_it_is = job.B.col_stride == 1, transposed = job.A.row_stride == 1;
-  if (as_it_is && (job.M <= job.N || !transposed)) return job;
-  if (transposed) return transpose(job);
+  const bool rows_of_b = job.B.col_stride == 1, columns_of_a = job.A.row_stride == 1;
+  if (rows_of_b && (job.M <= job.N || !columns_of_a)) return job;
+  if (columns_of_a) return transpose(job);
   return {};
 }
 
 constexpr index_t FEW = 4;  // rows whose sums are kept in cache while B is added to them
 
-// The tile, and how long a part of K its panels have. 64 steps measured best for narrow ones; where FMAs begin to
-// count, more, so that fewer tiles of C are stored and loaded, up to what of B may be on its way: half of L2.
+// The tile, and how long a part of K its panels have: what of B may be on its way to it, half of L2.
 static Blocks blocks(const Gemm& job) {
   const Gemm g = streaming_job(job);
   const index_t mr = min(g.M ? g.M : 1, MR), nr = wide(static_cast<int>(mr)) * VL;
@@ -132,7 +132,7 @@ static void run(const Gemm& job) {
 }
 
 constinit const Algorithm skinny = {
-    .summary = "few rows of C: B is streamed once through wide tiles, nothing is copied",
+    .summary = "few rows of C: B is streamed once, in long runs, and nothing is copied",
     .course = "",
     .unavailable = nullptr,
     .blocks = blocks,

@@ -133,11 +133,14 @@ def parse_threads(text: str) -> list[int]:
 
 
 def parse_strategies(text: str | None, cards: Sequence[Card]) -> list[Strategy]:
-    """``naive,blocked@v3`` in course order; ``all`` or None: every strategy available here.
+    """``naive,blocked@v3`` in course order; ``all``: every strategy available here; None: those of the ladder.
 
-    A strategy asked for by name that cannot run here is refused; under ``all`` it is left out.
+    A strategy asked for by name that cannot run here is refused; under ``all`` it is left out. Strategies for special
+    shapes have no rung on the ladder, whose products are square.
     """
-    if text is None or text.strip() == "all":
+    if text is None:
+        return [Strategy(card.name) for card in cards if card.available and card.course]
+    if text.strip() == "all":
         return [Strategy(card.name) for card in cards if card.available]
     order = {card.name: position for position, card in enumerate(cards)}
     asked = dict.fromkeys(_parse_strategy(token.strip(), cards) for token in text.split(","))
