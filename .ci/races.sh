@@ -20,7 +20,7 @@ if ! command -v clang++-16 >"$build/log" || ! [ -e "$archer" ]; then
   }
 fi
 export OMP_TOOL_LIBRARIES=$archer OMP_WAIT_POLICY=passive
-export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66"
+export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 die_after_fork=0"
 
 program() {  # the body of a parallel region
   printf '%s\n' '#include <cstdio>' 'int main() {' 'int x[8] = {}, sum = 0;' '#pragma omp parallel num_threads(4)' '{' \
