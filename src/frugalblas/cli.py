@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
         description="Runs every strategy at a ladder of sizes, checks each result, and prints one table.",
     )
-    bench.add_argument("--algo", metavar="NAMES", help="strategies, NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
+    bench.add_argument("--algo", metavar="NAMES", help="NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
     bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")
     bench.add_argument(
         "--threads",

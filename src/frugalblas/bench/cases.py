@@ -30,6 +30,10 @@ class Card(Protocol):
         """What ``algo=`` calls it."""
 
     @property
+    def course(self) -> str:
+        """Its name in the course; empty for what is no rung of its ladder."""
+
+    @property
     def kind(self) -> str:
         """Decides which thread counts it is run on."""
 
