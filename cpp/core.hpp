@@ -68,7 +68,7 @@ FB_EXPORT fb::Status frugalblas_run_batch(const fb::Algorithm* algorithm, const 
 FB_EXPORT fb::Status frugalblas_run_triangle(const fb::Gemm* job, bool upper);
 // C = beta * C: the whole answer where alpha or K is zero. Reads C only if beta is not zero.
 FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
-// The fastest rung for this job on at most job->threads threads. The rung depends on the shape alone.
+// The fastest rung for this job on at most job->threads threads. The rung depends on shape and strides.
 FB_EXPORT fb::Choice frugalblas_choose(const fb::Gemm* job);
 
 // What was set for the process, else OMP_NUM_THREADS, else usable CPUs.

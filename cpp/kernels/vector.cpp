@@ -3,9 +3,9 @@
 // Course v4. `vec` holds VL floats and `sum += a * b` is one FMA on all of them, so nothing depends on what the
 // compiler dares to reorder. An FMA takes 4 cycles and two can start in every cycle, so one running sum would leave
 // seven of eight slots empty; SUMS independent ones fill as many as the loads allow. Still wasted: two loads per FMA,
-// where a core can start as many FMAs as loads, and B streams from far for every row. `microkernel` removes both by
-// computing a tile of C instead of one element.
+// where a core can start as many FMAs as loads. `microkernel` computes a tile of C instead of one element.
 #include "../algorithm.hpp"
+#include "../cpu.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
 #include "../workspace.hpp"
@@ -43,14 +43,17 @@ static void run(const Gemm& g) {
   {
 #pragma omp for schedule(static)
     for (index_t j = 0; j < g.N; ++j) copy_padded(g.K, K, at(g.B, 0, j).data, g.B.row_stride, columns_of_b + j * K);
-#pragma omp for schedule(static)
-    for (index_t i = 0; i < g.M; ++i) {
-      float* a = rows_of_a + i * K;
-      copy_padded(g.K, K, at(g.A, i, 0).data, g.A.col_stride, a);
-      for (index_t j = 0; j < g.N; ++j) {
-        float* c = at(g.C, i, j).data;
-        const float sum = inner_product(K / VL, a, columns_of_b + j * K);
-        *c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;
+    const index_t strip = cache_sizes().l2 / 2 / (K * index_t{sizeof(float)}) + 1;  // columns that fit half of L2
+    for (index_t first = 0; first < g.N; first += strip) {
+#pragma omp for schedule(static) nowait  // a thread has the same rows in every strip
+      for (index_t i = 0; i < g.M; ++i) {
+        float* a = rows_of_a + i * K;
+        if (first == 0) copy_padded(g.K, K, at(g.A, i, 0).data, g.A.col_stride, a);
+        for (index_t j = first; j < min(g.N, first + strip); ++j) {
+          float* c = at(g.C, i, j).data;
+          const float sum = inner_product(K / VL, a, columns_of_b + j * K);
+          *c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;
+        }
       }
     }
   }

@@ -151,7 +151,9 @@ def numpy(A: Matrix, B: Matrix, C: Matrix, alpha: float, beta: float) -> None:
     held = "path" in _core.openblas()
     previous = _core.openblas_hold_threads(1) if held else 0
     try:
-        if alpha == 1 and beta == 0:
+        # OpenBLAS's small AVX-512 kernels (0.3.31) count 32 bits between elements of C, and crash beyond.
+        far = any(abs(stride) // C.itemsize * size >= 2**31 for stride, size in zip(C.strides, C.shape, strict=True))
+        if alpha == 1 and beta == 0 and not far:
             np.matmul(A, B, out=C)
         else:
             _finish(C, np.matmul(A, B), alpha, beta)
