@@ -160,16 +160,18 @@ using fb::observe::Routine;
 #define FORTRAN_GEMV(Int, name, xerbla)                                                                              \
   FB_EXPORT void name(const char* t, const Int* m, const Int* n, const float* alpha, const float* a, const Int* lda, \
                       const float* x, const Int* incx, const float* beta, float* y, const Int* incy) {               \
-    using Original = void(const char*, const Int*, const Int*, const float*, const float*, const Int*, const float*, \
-                          const Int*, const float*, float*, const Int*, std::size_t);                                \
+    using Original [[maybe_unused]] =                                                                                \
+        void(const char*, const Int*, const Int*, const float*, const float*, const Int*, const float*, const Int*,  \
+             const float*, float*, const Int*, std::size_t);                                                         \
     OBSERVED(gemv, name, Original, *m, *n, 1, t, m, n, alpha, a, lda, x, incx, beta, y, incy, 1)                     \
     fortran_gemv<Int>({xerbla, __builtin_return_address(0)}, t, m, n, alpha, a, lda, x, incx, beta, y, incy);        \
   }
 #define FORTRAN_SYRK(Int, name, xerbla)                                                                                \
   FB_EXPORT void name(const char* uplo, const char* t, const Int* n, const Int* k, const float* alpha, const float* a, \
                       const Int* lda, const float* beta, float* c, const Int* ldc) {                                   \
-    using Original = void(const char*, const char*, const Int*, const Int*, const float*, const float*, const Int*,    \
-                          const float*, float*, const Int*, std::size_t, std::size_t);                                 \
+    using Original [[maybe_unused]] =                                                                                  \
+        void(const char*, const char*, const Int*, const Int*, const float*, const float*, const Int*, const float*,   \
+             float*, const Int*, std::size_t, std::size_t);                                                            \
     OBSERVED(syrk, name, Original, *n, *n, *k, uplo, t, n, k, alpha, a, lda, beta, c, ldc, 1, 1)                       \
     fortran_syrk<Int>({xerbla, __builtin_return_address(0)}, uplo, t, n, k, alpha, a, lda, beta, c, ldc);              \
   }
