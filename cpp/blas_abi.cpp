@@ -151,7 +151,7 @@ using fb::observe::Routine;
   FB_EXPORT void name(const char* ta, const char* tb, const Int* m, const Int* n, const Int* k, const float* alpha, \
                       const float* a, const Int* lda, const float* b, const Int* ldb, const float* beta, float* c,  \
                       const Int* ldc) {                                                                             \
-    using Original =                                                                                                \
+    using Original [[maybe_unused]] =                                                                               \
         void(const char*, const char*, const Int*, const Int*, const Int*, const float*, const float*, const Int*,  \
              const float*, const Int*, const float*, float*, const Int*, std::size_t, std::size_t);                 \
     OBSERVED(gemm, name, Original, *m, *n, *k, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1, 1)          \
