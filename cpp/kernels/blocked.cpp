@@ -44,10 +44,16 @@ static void run(const Gemm& job) {
   };
   if (g.threads == 1) return multiply_rows(0, g.M, workspace.data());
 
-  const index_t share = round_up(ceil_div(g.M, g.threads), MR);
+  // Whole panels of rows; the last two, which are evened out together, stay together. So the tiles, and with them the
+  // bits, are the same for any number of threads, even where -ffast-math computes each size of tile in its own order.
+  const index_t panels = row_panels(g.M).count(), units = panels > 1 ? panels - 1 : 1;
+  const index_t share = ceil_div(units, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (int t = 0; t < g.threads; ++t)
-    if (t * share < g.M) multiply_rows(t * share, min(share, g.M - t * share), workspace.data() + t * (for_a + for_b));
+  for (int t = 0; t < g.threads; ++t) {
+    const index_t first = t * share, last = min(units, first + share);
+    if (first < last)
+      multiply_rows(first * MR, (last == units ? g.M : last * MR) - first * MR, workspace.data() + t * (for_a + for_b));
+  }
 }
 
 constinit const Algorithm blocked = {
