@@ -15,7 +15,7 @@ EXIT_OK, EXIT_INTERRUPTED = 0, 130
 
 BENCH_EPILOG = """\
 examples:
-  frugalblas bench                                  every strategy here, in under two minutes
+  frugalblas bench                                  the ladder, in under two minutes
   frugalblas bench --seconds 20                     a quick look: fewer and smaller sizes
   frugalblas bench --algo naive,blocked --sizes 1024
   frugalblas bench --algo blocked@v3,blocked@v2 --sizes 512,1920
@@ -54,10 +54,10 @@ def parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="measure every strategy on this machine",
+        help="measure the strategies on this machine",
         epilog=BENCH_EPILOG,
         formatter_class=raw,
-        description="Runs every strategy at a ladder of sizes, checks each result, and prints one table.",
+        description="Runs every rung of the ladder at several sizes, checks each result, and prints one table.",
     )
     bench.add_argument("--algo", metavar="NAMES", help="NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
     bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")

@@ -1,4 +1,4 @@
-"""Measures every strategy on this machine: what ``frugalblas bench`` runs.
+"""Measures the strategies on this machine: what ``frugalblas bench`` runs.
 
 Declarative cases (`cases`, `plan`) go through one runner (`runner`, `sampling`, `check`, `budget`) into one result
 (`schema`), from which everything shown is computed (`figures`, `findings`, `page`). The protocol and the JSON are
