@@ -7,8 +7,8 @@
 namespace fb {
 
 // Opening a team and closing it costs a few microseconds while its threads are awake. Measured on Zen 5, two threads
-// take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at 64^3, and more than one at 48^3; the border is higher,
-// because a team that has gone to sleep costs more.
+// take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at 64^3, and more than one at 48^3; the border is
+// higher, because a team that has gone to sleep costs more.
 constexpr double team_flops = 1 << 21;
 
 // A register tile of this many rows or columns does not repay copying the large operand.
