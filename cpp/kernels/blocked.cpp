@@ -26,8 +26,10 @@ static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* 
       if (a_block) pack_a_block(mc, kc, A, a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
         const index_t nc = min(block.NC, g.N - jc);
-        StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
-                                b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+        const ConstMatrix next = jc + nc < g.N ? at(g.B, pc, jc + nc) : at(g.B, pc + kc, 0);
+        const float* const B_next = fetches_ahead(g) ? next.data : nullptr;
+        StripProduct product = {mc,     nc,      kc,    A,       a_block, a_is_far(g),    at(g.B, pc, jc),
+                                B_next, b_strip, false, g.alpha, beta,    at(g.C, ic, jc)};
         multiply_strip(product, 0, row_panels(mc).count());
       }
     }

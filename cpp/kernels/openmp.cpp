@@ -14,54 +14,70 @@
 
 namespace fb::FB_VARIANT {
 
-constexpr index_t PIECE =
-    16;                       // row panels of a piece of work: some 100 us, which drawing it and its end cost little of
-constexpr index_t PARTS = 4;  // but at least this many pieces a thread, so that all have something to do
+// Row panels of a piece of work: at most some 100 us, which drawing it and its end cost little of; half of what is left
+// of a strip, so that towards the end there are small ones to even out who is through first.
+constexpr index_t LARGEST = 16, SMALLEST = 2;
+static index_t piece_after(index_t first, index_t panels) {
+  return min(max((panels - first) / 2, SMALLEST), min(LARGEST, panels - first));
+}
 
 static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
+// Columns of a strip: a share for every thread, so that none has to copy what another copies too, if that leaves tiles
+// of full width; and no more than stay in half of L2.
+static index_t strip_columns(const Gemm& g, const Blocks& block) {
+  const index_t most = max(block.NC, cache_sizes().l2 / 2 / (block.KC * index_t{sizeof(float)}) / NR * NR);
+  const index_t share = ceil_div(g.N, g.threads * ceil_div(g.N, g.threads * most));
+  return share >= 2 * NR ? round_up(share, VL) : equal_part(g.N, most, NR);
+}
+
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
-  const Blocks block = cache_blocks(g);
+  Blocks block = cache_blocks(g);
+  block.NC = strip_columns(g, block);
   const index_t for_a = a_floats(g, block), for_b = b_floats(block), strips = ceil_div(g.N, block.NC);
-  const Workspace workspace(for_a + g.threads * for_b + strips);
+  const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
+  const Workspace workspace(for_a + g.threads * for_b + blocks_of_a * strips);
   float* const a_block = for_a ? workspace.data() : nullptr;
   static_assert(sizeof(std::int32_t) == sizeof(float));
-  std::int32_t* const drawn = reinterpret_cast<std::int32_t*>(workspace.data() + for_a +
-                                                              g.threads * for_b);  // pieces of each strip drawn so far
+  // Pieces drawn so far of each strip, for each block of A.
+  std::int32_t* const all_drawn = reinterpret_cast<std::int32_t*>(workspace.data() + for_a + g.threads * for_b);
+  for (index_t n = 0; n < blocks_of_a * strips; ++n) all_drawn[n] = 0;
 
 #pragma omp parallel num_threads(g.threads)
   {
     const index_t thread = omp_get_thread_num();
     float* const b_strip = workspace.data() + for_a + thread * for_b;
+    std::int32_t* drawn = all_drawn;
     for (index_t ic = 0; ic < g.M; ic += block.MC) {
       const index_t mc = min(block.MC, g.M - ic), panels = row_panels(mc).count();
-      const index_t piece = min(PIECE, ceil_div(panels, ceil_div(PARTS * g.threads, strips)));
-      for (index_t pc = 0; pc < g.K; pc += block.KC) {
+      for (index_t pc = 0; pc < g.K; pc += block.KC, drawn += strips) {
         const index_t kc = min(block.KC, g.K - pc);
         const float beta = pc == 0 ? g.beta : 1;
         const ConstMatrix A = at(g.A, ic, pc);
         if (a_block)
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(static)  // its closing barrier: the block is packed
           for (index_t p = 0; p < panels; p += SIDE) pack_a_panels(mc, kc, A, p, a_block);
-#pragma omp for schedule(static)  // its closing barrier: nobody draws before all is counted from zero and A is packed
-        for (index_t s = 0; s < strips; ++s) drawn[s] = 0;
 
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
           const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
-                                  b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+          StripProduct product = {mc,      nc,      kc,    A,       a_block, a_is_far(g),    at(g.B, pc, jc),
+                                  nullptr, b_strip, false, g.alpha, beta,    at(g.C, ic, jc)};
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture
             mine = drawn[strip]++;
-            const index_t first = mine * piece;
+            index_t first = 0;
+            while (mine-- > 0 && first < panels) first += piece_after(first, panels);
             if (first >= panels) break;
-            multiply_strip(product, first, min(panels, first + piece));
+            multiply_strip(product, first, first + piece_after(first, panels));
           }
         }
-#pragma omp barrier  // nobody repacks the block of A, or adds to C, before all are through with this part of K
+        // Nobody repacks the block of A, or adds to C, before all are through with this part of K.
+        if (ic + mc < g.M || pc + kc < g.K) {
+#pragma omp barrier
+        }
       }
     }
   }

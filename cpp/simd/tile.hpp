@@ -31,15 +31,19 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
+  // Some sources: what will be wanted later; at every step a cache line of it is asked for.
+  const float* ahead = nullptr;
+  index_t ahead_k = 0;
 };
 
 enum class Source {
-  packed,       // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
-  rows,         // rows of A in place, a_k = 1, against a packed panel of B
-  far_rows,     // the same, for an A that comes from main memory
+  packed,    // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
+  rows,      // rows of A in place, a_k = 1, against a packed panel of B
+  far_rows,  // the same, for an A that comes from main memory
+  copying,   // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
+  copying_far,  // the same, for a B that nobody has asked for
   direct,       // any strides of A, any distance between rows of B; nv whole registers wide
   direct_edge,  // the same where only `tail` lanes of the last register belong to B
-  copying,      // either of the two, and what was read of B is left behind as a packed panel for the next tiles
   streaming,    // like direct, for a B that comes from main memory
 };
 
@@ -54,10 +58,11 @@ struct TileResult {
 
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
-  const index_t a_row = source == Source::packed ? 1 : op.a_row;
+  constexpr bool packed = source == Source::packed;
+  const index_t a_row = packed ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
-  const index_t a_k = source == Source::packed ? mr : rows ? 1 : op.a_k;
-  const index_t b_k = source == Source::packed || rows ? nv * VL : op.b_k;
+  const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
+  const index_t b_k = packed || rows ? nv * VL : op.b_k;
   const float* a = op.a;
   const float* b = op.b;
   float* b_copy = op.b_copy;
@@ -65,7 +70,14 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   for (int i = 0; i < mr; ++i)
     for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
+  constexpr bool copies = source == Source::copying || source == Source::copying_far;
+  constexpr bool asks_ahead = packed || rows || source == Source::copying;
+  const float* ahead = op.ahead;
   for (index_t k = 0; k < kc; ++k, a += a_k, b += b_k) {
+    if (asks_ahead) {
+      __builtin_prefetch(ahead, 0, 2);  // into L2: L1 is full of what is wanted now
+      ahead += op.ahead_k;
+    }
     // Where A is far and C narrow, its rows arrive too late: ask for the next panel's, a cache line every so many
     // steps.
     if (source == Source::far_rows && k % LINE == 0)
@@ -74,14 +86,14 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
-      const bool partial = source == Source::direct_edge || (source == Source::copying && result.tail < VL);
+      const bool partial = source == Source::direct_edge || (copies && result.tail < VL);
       b_row[v] = partial && v == nv - 1 ? load_partial(b + v * VL, result.tail) : load(b + v * VL);
-      if (source == Source::copying) store(b_copy + v * VL, b_row[v]);
+      if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
-      // over k is long enough to fetch its part of this row: 1.6 times the speed where M is 16 and B in main memory.
-      if (source == Source::copying || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
+      // over k is long enough to fetch its part of this row.
+      if (source == Source::copying_far || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
     }
-    if (source == Source::copying) b_copy += nv * VL;
+    if (copies) b_copy += nv * VL;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; ++i)
 #pragma GCC unroll 4

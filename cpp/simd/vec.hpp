@@ -5,7 +5,7 @@
 // Intrinsics appear only for masked access, which the vector extension cannot say.
 #pragma once
 #include "../gemm.hpp"
-#if defined(__AVX__)
+#if defined(__SSE__)
 #include <immintrin.h>
 #endif
 
@@ -75,6 +75,23 @@ static inline void store_partial(float* p, vec v, int n) {
 }
 #endif
 
+// Past the caches, to an address that is a multiple of the register's size: whole lines go to memory without being read
+// from there first. The order with other stores is undefined until finish_stores().
+#if defined(__AVX512F__)
+static inline void store_past_caches(float* p, vec v) { _mm512_stream_ps(p, v); }
+#elif defined(__AVX__)
+static inline void store_past_caches(float* p, vec v) { _mm256_stream_ps(p, v); }
+#elif defined(__SSE__)
+static inline void store_past_caches(float* p, vec v) { _mm_stream_ps(p, v); }
+#else
+static inline void store_past_caches(float* p, vec v) { store(p, v); }  // no intrinsic for NEON's stnp
+#endif
+static inline void finish_stores() {
+#if defined(__SSE__)
+  _mm_sfence();
+#endif
+}
+
 // 0, 1, ..., n-1 as template arguments, for tables of instantiations and constant shuffles.
 template <int...>
 struct Indices {};
@@ -86,6 +103,7 @@ struct IndicesBelow<0, all...> {
 };
 
 static inline index_t min(index_t a, index_t b) { return a < b ? a : b; }
+static inline index_t max(index_t a, index_t b) { return a < b ? b : a; }
 static inline index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 static inline index_t round_up(index_t a, index_t b) { return ceil_div(a, b) * b; }
 
