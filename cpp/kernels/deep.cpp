@@ -1,0 +1,130 @@
+// deep — small C, long K: K is cut into chunks that threads share out, and nothing is packed that can be read in place.
+//
+// Not of the course. A C of a few tiles offers threads nothing to share but K. So each chunk of K has a C of its own,
+// and these are added up at the end, in their order: the number of chunks follows from the shape, and the result has
+// the same bits for any number of threads.
+// (As a bonus, errors grow with the length of a chunk, not with K.) Within a chunk both operands are read in place, a
+// slice of K at a time that L1 and L2 hold until it has met all its partners: where an element is used 64 times at
+// most, packing costs more than it brings. Only a B with no rows to load is copied. Still wasted: C is loaded and
+// stored for every slice. Where it is larger than some 64 x 64, `blocked` and `openmp` are as good.
+#include <omp.h>
+
+#include "../algorithm.hpp"
+#include "../cpu.hpp"
+#include "../simd/blocking.hpp"
+#include "../simd/matrix.hpp"
+#include "../workspace.hpp"
+
+namespace fb::FB_VARIANT {
+
+constexpr index_t CHUNK = 2048;         // steps of K: two threads have something to share from 4096 on
+constexpr index_t MOST_SUMS = 1 << 18;  // floats, of all chunks: 1 MiB, small beside operands that need many chunks
+
+static index_t chunk_steps(const Gemm& g) {
+  const index_t most_chunks = max(1, MOST_SUMS / (min(g.M, MOST_SUMS) * min(g.N, MOST_SUMS)));
+  return equal_part(g.K, max(CHUNK, ceil_div(g.K, most_chunks)), 1);
+}
+
+// Rows of B should be contiguous; where the job and its transpose both offer that, the one with wider rows of C.
+static Gemm loading_rows(const Gemm& job) {
+  const bool here = job.B.col_stride == 1, there = job.A.row_stride == 1;
+  return there && (!here || job.M > job.N) ? transpose(job) : job;
+}
+
+// Steps of a slice: A and B of it take half of L1 or little more, the other half is for the slice on its way. Not fewer
+// than 64: loading and storing the tile would show.
+static index_t slice_steps(const Gemm& g) {
+  const index_t steps = max(64, cache_sizes().l1d / 2 / ((g.M + g.N) * index_t{sizeof(float)}));
+  return equal_part(chunk_steps(g), steps, 1);
+}
+
+static Blocks blocks(const Gemm& job) {
+  const Gemm g = loading_rows(job);
+  return {MR, NR, 0, slice_steps(g), 0};
+}
+
+// Asks for part `part` of `parts` of m (rows,columns), where either are contiguous.
+static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t columns, index_t part, index_t parts) {
+  const ConstMatrix lines = m.col_stride == 1 ? m : ConstMatrix{m.data, m.col_stride, m.row_stride};
+  const index_t count = m.col_stride == 1 ? rows : columns, length = m.col_stride == 1 ? columns : rows;
+  if (lines.col_stride != 1) return;
+  for (index_t i = count * part / parts; i < count * (part + 1) / parts; ++i)
+    for (index_t j = 0; j < length; j += LINE) __builtin_prefetch(lines.data + i * lines.row_stride + j);
+}
+
+// sums(M,N) = A(M,kc)·B(kc,N); `panels`: room for a slice of B.
+static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels, float* sums) {
+  const Cut rows = row_panels(g.M), registers = column_panels(g.N);
+  const index_t slice = slice_steps(g);
+  const bool copying = g.B.col_stride == 1;  // the first tiles to read rows of B leave them behind as panels
+  for (index_t k = 0; k < kc; k += slice) {
+    const index_t steps = min(slice, kc - k), to_come = min(slice, kc - k - steps);
+    const ConstMatrix A = at(g.A, 0, pc + k), B = at(g.B, pc + k, 0);
+    if (!copying) pack_strip(g.N, steps, B, panels);
+    for (index_t q = 0; q < rows.count(); ++q) {
+      const index_t i = rows.start(q);
+      const int mr = static_cast<int>(rows.size(q));
+      fetch_ahead(at(A, 0, steps), g.M, to_come, q, rows.count());
+      fetch_ahead(at(B, steps, 0), to_come, g.N, q, rows.count());
+      for (index_t p = 0; p < registers.count(); ++p) {
+        const index_t j = registers.start(p) * VL, nv = registers.size(p);
+        const int nr = static_cast<int>(min(nv * VL, g.N - j));
+        float* const panel = panels + j * steps;
+        TileOperands op = {at(A, i, 0).data, A.row_stride, A.col_stride, panel, nv * VL};
+        const float beta = k == 0 ? 0 : 1;
+        const Matrix C = {sums + i * g.N + j, g.N, 1};
+        if (copying && q == 0) {
+          op.b = at(B, 0, j).data;
+          op.b_k = B.row_stride;
+          op.b_copy = panel;
+          tile<Source::copying_far>(mr, nr, steps, op, 1, beta, C);
+        } else {
+          tile<Source::direct>(mr, nr, steps, op, 1, beta, C);
+        }
+      }
+    }
+  }
+}
+
+// C = alpha * (the chunks' sums, in their order) + beta * C
+static void add_up(const Gemm& g, index_t chunks, float* sums) {
+  const index_t count = g.M * g.N;
+  for (index_t chunk = 1; chunk < chunks; ++chunk)
+    for (index_t n = 0; n < count; ++n) sums[n] += sums[chunk * count + n];
+  for (index_t i = 0; i < g.M; ++i)
+    for (index_t j = 0; j < g.N; ++j) {
+      float& c = *at(g.C, i, j).data;
+      const float product = g.alpha * sums[i * g.N + j];
+      c = g.beta == 0 ? product : product + g.beta * c;
+    }
+}
+
+static void run(const Gemm& job) {
+  const Gemm g = loading_rows(job);
+  const index_t steps = chunk_steps(g), chunks = ceil_div(g.K, steps), sums = g.M * g.N;
+  const index_t panels = round_up(slice_steps(g) * round_up(g.N, VL), LINE);
+  const index_t first_panel = round_up(chunks * sums, LINE);
+  const Workspace workspace(first_panel + g.threads * panels);
+  float* const of_chunks = workspace.data();
+  const auto multiply = [&](index_t chunk, index_t thread) {
+    multiply_chunk(g, chunk * steps, min(steps, g.K - chunk * steps), of_chunks + first_panel + thread * panels,
+                   of_chunks + chunk * sums);
+  };
+  if (g.threads == 1) {
+    for (index_t chunk = 0; chunk < chunks; ++chunk) multiply(chunk, 0);
+  } else {
+#pragma omp parallel for num_threads(g.threads) schedule(dynamic)
+    for (index_t chunk = 0; chunk < chunks; ++chunk) multiply(chunk, omp_get_thread_num());
+  }
+  add_up(g, chunks, of_chunks);
+}
+
+constinit const Algorithm deep = {
+    .summary = "K cut into chunks with a C of their own, for a small C and a long K",
+    .course = "",
+    .unavailable = nullptr,
+    .blocks = blocks,
+    .run = run,
+};
+
+}  // namespace fb::FB_VARIANT
