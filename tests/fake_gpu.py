@@ -49,6 +49,7 @@ class FakeCuda:
         return "cannot open shared object file"
 
     def device_of(self, pointer):
+        assert pointer
         return 0
 
     def order_after(self, stream, earlier, device):

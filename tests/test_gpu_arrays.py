@@ -84,6 +84,13 @@ def test_a_product_that_cannot_be_enqueued_holds_nothing(cuda):
     assert not cuda.marks
 
 
+def test_arrays_without_elements(cuda):
+    nothing = Interface(np.empty((0, 4), np.float32), data=(0, False))
+    out = Interface(np.empty((0, 5), np.float32), data=(0, False))
+    assert frugalblas.sgemm(nothing, Interface(B), out=out) is out
+    assert not cuda.calls
+
+
 # ---- how long operands live ----
 
 

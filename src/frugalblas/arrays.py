@@ -85,7 +85,9 @@ def _from_interface(name: str, obj: Any, offered: tuple[str, ...], device_of: An
     pointer = int(pointer or 0)
     elements = (strides[0] // dtype.itemsize, strides[1] // dtype.itemsize)
     why = READ_ONLY if read_only else None
-    return Array(name, pointer, shape, elements, kind, device_of(pointer), _interface_stream(name, obj), why, obj)
+    # An array without elements may have no address to ask of.
+    device = device_of(pointer) if pointer else int(getattr(getattr(obj, "device", None), "id", 0))
+    return Array(name, pointer, shape, elements, kind, device, _interface_stream(name, obj), why, obj)
 
 
 def _interface_stream(name: str, obj: Any) -> int | None:

@@ -69,7 +69,8 @@ def _check_out(C: Array, operands: list[Array], shape: tuple[int, int]) -> None:
     if C.read_only:
         raise ValueError(f"out {C.read_only}")
     for array in operands:
-        if C.span[0] < array.span[1] and array.span[0] < C.span[1]:
+        empty = 0 in C.shape or 0 in array.shape
+        if not empty and C.span[0] < array.span[1] and array.span[0] < C.span[1]:
             raise ValueError(f"out shares memory with {array.name}; pass an array of its own memory")
 
 
