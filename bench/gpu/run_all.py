@@ -1,6 +1,6 @@
 """Everything to do on a machine with an NVIDIA GPU, in one command and within ten minutes.
 
-    python bench/gpu/run_all.py [--minutes 10] [--fresh]
+    python bench/gpu/run_all.py [--minutes 9] [--fresh]
     python bench/gpu/run_all.py --dry-run FOLDER      rehearses all of it without a GPU; the results go to FOLDER
 
 Builds and installs the project, compares every strategy with float64, runs compute-sanitizer, records golden vectors
@@ -143,7 +143,7 @@ def measure_all(run: Run, bench: Bench, library: str | None, scale: int) -> None
 def main() -> int:
     """Returns the exit status: 0 if every step passed and nothing failed, 2 without a GPU."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="no new case is begun after this long")
+    parser.add_argument("--minutes", type=float, default=9, help="no new case is begun after this long")
     parser.add_argument("--fresh", action="store_true", help="measure again what an earlier run has measured")
     parser.add_argument("--dry-run", type=Path, metavar="FOLDER", help="rehearse without a GPU; results go to FOLDER")
     options = parser.parse_args()
