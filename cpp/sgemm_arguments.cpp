@@ -271,9 +271,22 @@ int default_threads_of_loop() {
 
 namespace {
 
-enum Keyword { k_A, k_B, k_out, k_alpha, k_beta, k_trans_a, k_trans_b, k_algo, k_threads, k_precision, keyword_count };
-const char* const keyword_names[] = {"A",       "B",       "out",  "alpha",   "beta",
-                                     "trans_a", "trans_b", "algo", "threads", "precision"};
+enum Keyword {
+  k_A,
+  k_B,
+  k_out,
+  k_alpha,
+  k_beta,
+  k_trans_a,
+  k_trans_b,
+  k_algo,
+  k_threads,
+  k_precision,
+  k_stream,
+  keyword_count
+};
+const char* const keyword_names[] = {"A",       "B",    "out",     "alpha",     "beta",  "trans_a",
+                                     "trans_b", "algo", "threads", "precision", "stream"};
 PyObject* keywords[keyword_count];  // interned, so that a call's keywords compare by address
 
 // Puts each argument into its place; nullptr where it was not given.
@@ -295,8 +308,8 @@ bool sort_arguments(PyObject* const* args, Py_ssize_t positional, PyObject* name
     if (k == keyword_count) {
       PyErr_Format(
           PyExc_TypeError,
-          "unexpected keyword argument %R; the names are A, B, out, alpha, beta, trans_a, trans_b, algo, threads "
-          "and precision",
+          "unexpected keyword argument %R; the names are A, B, out, alpha, beta, trans_a, trans_b, algo, threads, "
+          "precision and stream",
           name);
       return false;
     }
@@ -371,6 +384,11 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
   call.on_gpu = is_cuda(call.strategy) || is_device_array(call.A) || is_device_array(call.B);
   if (call.on_gpu) return true;
   if (given[k_precision] && !check_precision(given[k_precision])) return false;
+  if (given[k_stream] && given[k_stream] != Py_None) {
+    PyErr_Format(PyExc_ValueError, "stream is %R, but this product runs on the CPU, at once; leave stream= away",
+                 given[k_stream]);
+    return false;
+  }
   fb::Gemm& g = call.job;
   g.alpha = 1;
   if (given[k_alpha] && !parse_scalar(given[k_alpha], "alpha", g.alpha)) return false;

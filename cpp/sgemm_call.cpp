@@ -151,7 +151,7 @@ PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObj
 
 #define SIGNATURE                                                                                      \
   "(A, B, *, out=None, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, algo='auto', threads=None, " \
-  "precision='fp32')\n"                                                                                \
+  "precision='fp32', stream=None)\n"                                                                   \
   "--\n\n"
 
 PyMethodDef methods[] = {
@@ -178,7 +178,9 @@ PyMethodDef methods[] = {
      "    (`num_threads`), of the process (`set_num_threads`), OMP_NUM_THREADS, or the CPUs this process may use.\n"
      "    The result has the same bits for any number (except through passthroughs).\n"
      "precision : {'fp32'}\n"
-     "    The arithmetic: IEEE float32 products, float32 sums.\n"
+     "    The arithmetic: IEEE float32 products, float32 sums. The GPU's strategies offer more, see `algorithms()`.\n"
+     "stream : int or object with __cuda_stream__, .cuda_stream or .ptr, optional\n"
+     "    For arrays of a GPU: the CUDA stream to work on. Default: that of A's maker.\n"
      "\n"
      "Returns\n"
      "-------\n"

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "buffer.hpp"
 #include "cublas.hpp"
 #include "runtime.hpp"
 
@@ -109,6 +110,14 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("order_after", [](std::uintptr_t stream, std::uintptr_t earlier, int device) {
     order_after(reinterpret_cast<cudaStream_t>(stream), reinterpret_cast<cudaStream_t>(earlier), device);
   });
+  m.def("mark", [](std::uintptr_t stream, int device) { return mark(reinterpret_cast<cudaStream_t>(stream), device); });
+  m.def("passed", passed);
+  py::class_<Buffer>(m, "Buffer")
+      .def(py::init<index_t, index_t, int, std::uintptr_t>())
+      .def_property_readonly("pointer", &Buffer::pointer)
+      .def("__dlpack_device__", &Buffer::dlpack_device)
+      .def("__dlpack__", &Buffer::dlpack, py::kw_only(), py::arg("stream") = py::none(),
+           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
   m.def("multiply_host", [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
                             const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device) {
     const Kernel& kernel = find(name);

@@ -189,6 +189,39 @@ void enqueue(const Kernel& kernel, Job job, int device) {
   check(kernel.run(job), "starting the kernel");
 }
 
+void* allocate(std::size_t bytes, int device, cudaStream_t stream) {
+  const CurrentDevice current(device);
+  void* data = nullptr;
+  if (bytes) check(cudaMallocAsync(&data, bytes, stream), "allocating memory on the GPU");
+  return data;
+}
+
+void release(void* data, int device, cudaStream_t stream) noexcept {
+  int previous;
+  if (!data || cudaGetDevice(&previous) != cudaSuccess) return;
+  cudaSetDevice(device);
+  if (cudaFreeAsync(data, stream) != cudaSuccess) cudaFree(data);
+  cudaSetDevice(previous);
+  cudaGetLastError();
+}
+
+std::uintptr_t mark(cudaStream_t stream, int device) {
+  const CurrentDevice current(device);
+  cudaEvent_t event;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "creating an event");
+  check(cudaEventRecord(event, stream), "marking a stream");
+  return reinterpret_cast<std::uintptr_t>(event);
+}
+
+bool passed(std::uintptr_t mark) {
+  const cudaEvent_t event = reinterpret_cast<cudaEvent_t>(mark);
+  const cudaError_t error = cudaEventQuery(event);
+  cudaGetLastError();
+  if (error == cudaErrorNotReady) return false;
+  cudaEventDestroy(event);
+  return true;  // also where the device has failed: nothing will run any more
+}
+
 void order_after(cudaStream_t stream, cudaStream_t earlier, int device) {
   const CurrentDevice current(device);
   const Event passed;

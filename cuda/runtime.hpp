@@ -27,6 +27,14 @@ void check(cudaError_t error, const char* what);
 // Enqueues `job` on its stream, which belongs to `device`, with a workspace that lives as long as needed.
 void enqueue(const Kernel& kernel, Job job, int device);
 
+// Memory on `device` in the order of `stream`. Freeing never throws: where the stream is gone, all work is waited for.
+void* allocate(std::size_t bytes, int device, cudaStream_t stream);
+void release(void* data, int device, cudaStream_t stream) noexcept;
+
+// A mark on `stream` behind what it holds now, and whether that is done; once it is, the mark is gone.
+std::uintptr_t mark(cudaStream_t stream, int device);
+bool passed(std::uintptr_t mark);
+
 // What is enqueued on `stream` from now on waits for what `earlier` holds now.
 void order_after(cudaStream_t stream, cudaStream_t earlier, int device);
 

@@ -1,5 +1,7 @@
 """Seeded faults in the CUDA kernels: does the emulator notice? Each is built into a copy, on which the fuzz must fail.
 
+Before that: the kernels as they are, and golden vectors (cuda/golden.cu), recorded and replayed. Then faults in both.
+
     python tests/cuda_mutants.py             all of them, two at a time; prints what the fuzz said of each
     python tests/cuda_mutants.py wait mask   those whose name contains a word
 
@@ -19,7 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TILED, WMMA, SHARED, CUBLAS = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh", "cublas.cpp"
-TIMEOUT_SECONDS = 120
+PTX_TWINS, MMA_TWIN, BF16_TWIN = "emu/ptx.hpp", "emu/mma.h", "emu/cuda_bf16.h"
+TIMEOUT_SECONDS = 1200  # of a loaded machine; alone, the longest takes some 30
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Mutant:
     fault: str
     """What takes its place."""
     kernel: str = ""
-    """Whose fuzz must fail; by default that of the kernel in `file`."""
+    """Whose fuzz must fail, by default that of the kernel in `file`; "golden": the replay of golden vectors."""
 
     @property
     def killer(self) -> str:
@@ -200,18 +204,63 @@ MUTANTS = [
         "m.type != Type::fp32 && aligned(m.data, 16)",
         "m.type != Type::fp32",
     ),
+    # Of the emulator itself: what was recorded on the sound one, in place of a GPU, must not come out again.
+    Mutant("twin: tf32 ties to even", PTX_TWINS, "bits += 0x1000;", "bits += 0xfff + (bits >> 13 & 1);", "golden"),
+    Mutant("twin: bf16 cut off", BF16_TWIN, "bits += 0x7fff + (bits >> 16 & 1);", "", "golden"),
+    Mutant(
+        "twin: bytes that do not exist are copied",
+        PTX_TWINS,
+        "copy{to, from, BYTES, valid};",
+        "copy{to, from, BYTES, BYTES};",
+        "golden",
+    ),
+    Mutant(
+        "twin: a wait lands one group too few",
+        PTX_TWINS,
+        "groups.size() > PENDING",
+        "groups.size() > PENDING + 1",
+        "golden",
+    ),
+    Mutant(
+        "twin: a column-major fragment read by rows", MMA_TWIN, "ld, F::column_major)]);", "ld, false)]);", "golden"
+    ),
+    Mutant("twin: stored by columns as by rows", MMA_TWIN, "layout == mem_col_major)]);", "false)]);", "golden"),
+    Mutant(
+        "twin: the last k left out",
+        MMA_TWIN,
+        "k = 0; k < K; ++k)\n            for",
+        "k = 0; k < K - 1; ++k)\n            for",
+        "golden",
+    ),
 ]
 
 
-def compiler() -> list[str]:
-    flags = ["-std=c++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wno-unknown-pragmas", "-DFB_EMULATE"]
-    return [os.environ.get("CXX", "c++"), *flags, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+def compiler(*flags: str) -> list[str]:
+    general = ["-std=c++20", "-fno-omit-frame-pointer", "-Wno-unknown-pragmas", "-DFB_EMULATE"]
+    return [os.environ.get("CXX", "c++"), *general, *flags]
 
 
-def compile_source(tree: Path, file: str, target: Path) -> None:
+def compile_source(tree: Path, file: str, target: Path, *flags: str) -> None:
     """One file of `tree`, a copy of the project's cuda/ and of the list, into an object."""
-    command = [*compiler(), f"-I{tree / 'cuda/emu'}", "-x", "c++", "-c", str(tree / "cuda" / file), "-o", str(target)]
+    source = ["-x", "c++", "-c", str(tree / "cuda" / file), "-o", str(target)]
+    subprocess.run([*compiler(*flags), f"-I{tree / 'cuda/emu'}", *source], check=True)
+
+
+def build_golden(tree: Path) -> Path:
+    """The program of golden.cu on the emulator of `tree`. Not sanitized: the fuzz looks for what that would find."""
+    program = tree / "golden"
+    sources = [str(tree / "cuda" / file) for file in ("golden.cu", "emu/emulator.cpp")]
+    command = [*compiler("-O0"), f"-I{tree / 'cuda/emu'}", "-x", "c++", *sources, "-o", str(program)]
     subprocess.run(command, check=True)
+    return program
+
+
+def replay(program: Path, files: list[Path]) -> str | None:
+    """None if the emulator gives what the files say, else the first line that says where not."""
+    done = subprocess.run([program, "replay", *files], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    print(done.stdout if done.returncode == 0 and len(files) > 1 else "", end="")
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return None if done.returncode == 0 else (said or [f"exit status {done.returncode}"])[0]
 
 
 def copy_tree(to: Path) -> Path:
@@ -225,15 +274,7 @@ def copy_tree(to: Path) -> Path:
 def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> str | None:
     """Links and runs; None if every job was right, else the last line that says why not."""
     program = folder / "fuzz"
-    command = [
-        os.environ.get("CXX", "c++"),
-        "-fsanitize=address,undefined",
-        *map(str, objects),
-        "-o",
-        str(program),
-        "-ldl",
-    ]
-    subprocess.run(command, check=True)
+    subprocess.run([*compiler(*SANITIZE), *map(str, objects), "-o", str(program), "-ldl"], check=True)
     try:
         done = subprocess.run([program, fake, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
@@ -244,41 +285,85 @@ def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> s
     return said[0] if said else f"exit status {done.returncode}"
 
 
-def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path) -> str | None:
-    """What the fuzz says of it; None if it survives."""
+def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path, recorded: Path) -> str | None:
+    """What the fuzz, or the replay, says of it; None if it survives."""
     tree = copy_tree(folder)
     path = tree / "cuda" / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.source) != 1:
         raise SystemExit(f"{mutant.name}: its source is {text.count(mutant.source)} times in {mutant.file}, not once")
     path.write_text(text.replace(mutant.source, mutant.fault), encoding="utf-8")
+    if mutant.killer == "golden":
+        return replay(build_golden(tree), [recorded])
+    # First in the list, so that of inline functions that several objects have it is the changed one that is linked.
     changed = folder / "changed.o"
-    compile_source(tree, "cublas.cpp" if mutant.killer == "cublas" else f"kernels/{mutant.killer}.cu", changed)
-    objects = [changed if name == mutant.killer else path for name, path in sound.items()]
-    return fuzz(objects, folder, fake, [mutant.killer])
+    objects = [changed, *(path for name, path in sound.items() if name != mutant.killer)]
+    file = "cublas.cpp" if mutant.killer == "cublas" else f"kernels/{mutant.killer}.cu"
+    # Compiling takes longer than failing, and most faults show in the numbers: that is tried first, in a sixth of the
+    # time that the sanitizers take.
+    for flags in ([], SANITIZE):
+        compile_source(tree, file, changed, "-O0", *flags)
+        said = fuzz(objects, folder, fake, [mutant.killer])
+        if said:
+            return said
+    return None
+
+
+def golden_vectors(tree: Path) -> Path:
+    """Replays what GPUs have recorded; a recording of the emulator itself, for the faults to come.
+
+    Exits if the replay fails.
+    """
+    program, recorded = build_golden(tree), tree / "emulator.txt"
+    subprocess.run([program, "record", recorded], check=True)
+    of_gpus = sorted((ROOT / "cuda" / "golden").glob("*.txt"))
+    said = replay(program, [recorded, *of_gpus])
+    if said:
+        raise SystemExit(f"the emulator does not give what was recorded: {said}")
+    if not of_gpus:
+        print("golden vectors: none recorded on a GPU yet (bench/gpu/run_all.py does); the emulator's own replay")
+    return recorded
+
+
+def build_sound(tree: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Path], Path]:
+    """The objects of the program without faults, sanitized, by the names of their files; and the library of cuBLAS."""
+    files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
+    files += ["cublas.cpp", "emu/emulator.cpp", "emu/fuzz.cpp"]
+    files.sort(key=lambda file: -(ROOT / "cuda" / file).stat().st_size)  # the longest first
+    sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
+    list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem], "-O1", "-g1", *SANITIZE), files))
+    fake = tree / "libfakecublas.so"
+    library = [str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)]
+    subprocess.run([*compiler(*SANITIZE, "-O1", "-fPIC", "-shared"), *library], check=True)
+    return sound, fake
+
+
+def fuzz_sound(sound: dict[str, Path], fake: Path, killers: list[str], pool: ThreadPoolExecutor) -> str | None:
+    """Every kernel as it is, a process each; None if all were right."""
+    killers = sorted(killers, key=lambda name: name != "cuda_wmma")  # the longest first
+    folders = [fake.parent / f"sound_{name}" for name in killers]
+    for folder in folders:
+        folder.mkdir()
+    said = pool.map(lambda name, folder: fuzz(list(sound.values()), folder, fake, [name]), killers, folders)
+    return next((line for line in said if line), None)
 
 
 def main(words: list[str]) -> int:
     chosen = [m for m in MUTANTS if not words or any(word in m.name for word in words)]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tree = copy_tree(Path(scratch, "sound"))
-        files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
-        files += ["cublas.cpp", "emu/emulator.cpp", "emu/fuzz.cpp"]
-        sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
-        list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem]), files))
-        fake = tree / "libfakecublas.so"
-        subprocess.run(
-            [*compiler(), "-fPIC", "-shared", str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)], check=True
-        )
-        killers = sorted({mutant.killer for mutant in chosen})
-        said = fuzz(list(sound.values()), tree, fake, killers)
+        recording = pool.submit(golden_vectors, tree)
+        killers = sorted({mutant.killer for mutant in chosen} - {"golden"})
+        sound, fake = build_sound(tree, pool) if killers else ({}, tree)
+        said = fuzz_sound(sound, fake, killers, pool)
         if said:
             print(f"the fuzz fails without any fault: {said}", file=sys.stderr)
             return 1
+        recorded = recording.result()
         folders = [Path(scratch, str(n)) for n in range(len(chosen))]
         survivors = 0
         for mutant, said in zip(
-            chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake), chosen, folders), strict=True
+            chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake, recorded), chosen, folders), strict=True
         ):
             survivors += said is None
             print(f"{mutant.name:48} {'SURVIVES' if said is None else said[:110]}", flush=True)

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 from checker import check
-from fake_gpu import DLPack, FakeCuda, Interface, matrix
+from fake_gpu import DLPack, FakeCuda, Interface, OldDLPack, matrix
 
 import frugalblas
-from frugalblas import arrays, cublas, gpu
+from frugalblas import cublas, gpu, makers
 from frugalblas.accuracy import bound_u
 
 RUNGS = [rung.name for rung in frugalblas.algorithms() if rung.device == "cuda"]
@@ -81,6 +81,31 @@ def test_a_precision_that_needs_a_newer_gpu(monkeypatch):
     assert frugalblas.sgemm(A, B, algo="cuda_wmma", precision="fp16").shape == (3, 5)
 
 
+def test_of_several_gpus_the_one_of_the_arrays_counts(monkeypatch):
+    hopper = FakeCuda()._status["devices"][0]
+    turing, pascal = {**DEVICE, "name": "T4", "capability": 75}, DEVICE
+    without(monkeypatch, FakeCuda(devices=[hopper, turing, pascal]))
+
+    def run(number, **rest):
+        a, b, c = (DLPack(array, (2, number)) for array in (A, B, np.empty((3, 5), np.float32)))
+        return frugalblas.sgemm(a, b, out=c, **rest)
+
+    with pytest.raises(frugalblas.AlgorithmUnavailable, match=r"on GPU 1: precision='bf16' needs compute capability 8"):
+        run(1, algo="cuda_wmma", precision="bf16")
+    with pytest.raises(frugalblas.AlgorithmUnavailable, match=r"on GPU 2: this build has code for .* Old GPU \(6.1\)"):
+        run(2)
+    assert np.array_equal(run(1).array, A @ B)
+
+
+def test_a_machine_that_works_is_asked_once(monkeypatch):
+    works, fails = FakeCuda(), FakeCuda(error=100, devices=[])
+    for fake, times in ((works, 1), (fails, 3)):
+        without(monkeypatch, fake)
+        for _ in range(3):
+            gpu.unavailable("cuda_naive")
+        assert fake.asked == times
+
+
 @pytest.mark.parametrize(
     ("build", "ptx", "capability", "runs"),
     [
@@ -130,7 +155,7 @@ def operands(kind, M=7, N=5, K=6, seed=0):
     return [(array, kind(array)) for array in made]
 
 
-@pytest.mark.parametrize("kind", [np.asarray, Interface, DLPack])
+@pytest.mark.parametrize("kind", [np.asarray, Interface, DLPack, OldDLPack])
 @pytest.mark.parametrize("trans_a", [False, True])
 @pytest.mark.parametrize("trans_b", [False, True])
 @pytest.mark.parametrize("order", ["C", "F", "sliced"])
@@ -179,7 +204,7 @@ def test_streams_are_ordered_never_synchronised(cuda):
     assert cuda.calls[-1][3] == 2
     packed = DLPack(A)
     frugalblas.sgemm(packed, DLPack(B), out=DLPack(c))
-    assert packed.streams == [arrays.LEGACY_STREAM]  # the consumer's stream, which DLPack's maker waits on
+    assert packed.streams == [makers.LEGACY_STREAM]  # the consumer's stream, which DLPack's maker waits on
 
 
 def test_fp16_operands_are_taken_as_they_are(cuda):

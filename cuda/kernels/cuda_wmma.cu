@@ -4,8 +4,9 @@
 // and bf16, 8 for tf32: inputs of 11, 8 and 11 significant bits, exact products, FP32 sums, or FP16 ones on request, as
 // on the course's slides. FP32 operands are first rounded into a workspace with rows padded to 16 bytes, so that the
 // multiplication only meets aligned rows; operands of the right type and alignment are used where they are.
-// Still wasted: these instructions reach less than two thirds of what a Hopper chip can do, whatever the code. Its own
-// read shared memory without passing through registers; they would be a rung of their own.
+// Still wasted: these instructions reach less than two thirds of what a Hopper chip can do, whatever the code; its own
+// read shared memory without passing through registers, and would be a rung of their own. And K is never cut: where C
+// has fewer tiles than the chip has processors, as 64 x 64 x 65536 has one, `cuda_tiled` uses more of it.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <mma.h>
@@ -39,8 +40,8 @@ struct Input<tf32> {
 
 constexpr int F = 16;             // rows and columns of a fragment of C
 constexpr int WARP_TILE = 4 * F;  // of a warp's part of C, both ways
-// Of K in a stage: two fragments, four copies of 16 bytes. 3 stages of the large tile are 81 KiB, of 99 on every chip
-// since 8.0; 2 ahead are some 1600 clocks of multiplying, twice what main memory takes.
+// Of K in a stage: two fragments, four copies of 16 bytes. 3 stages of the large tile are 75 to 90 KiB, as the operands
+// lie, of 99 on every chip since 8.0; 2 ahead are some 1600 clocks of multiplying, twice what main memory takes.
 constexpr int DEPTH_BYTES = 64;
 constexpr int PAD_BYTES = 16;  // after each row in shared memory: 8 rows, read together, then start in different banks
 // 7.5 has 64 KiB of shared memory and no asynchronous copies, so a third stage would not fit and not help.
@@ -53,7 +54,8 @@ struct Tile {
 };
 // A warp of 64x64, because tensor cores outrun shared memory: with 32x32 a warp would ask for some 159 bytes a clock at
 // the rate of these instructions on an H100, of 128 there are; with 64x64 for 80. Its 16 fragments of C are 128
-// registers, those of A and B 64: with addresses below 255, so 8 warps, 128x256 a block, fill a processor.
+// registers, those of A and B 64: with addresses below 255, so 8 warps, 128x256 a block, fill a processor. Two of them
+// share a scheduler: one loads fragments while the other multiplies, so none are read ahead into more registers.
 using Large = Tile<2, 4>;
 using Small = Tile<1, 2>;  // for products of too few large tiles
 

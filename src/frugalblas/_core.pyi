@@ -25,6 +25,7 @@ def sgemm(
     algo: str = "auto",
     threads: int | None = None,
     precision: str = "fp32",
+    stream: Any = None,
 ) -> _Matrix: ...
 def explain(
     A: _Matrix,
@@ -38,6 +39,7 @@ def explain(
     algo: str = "auto",
     threads: int | None = None,
     precision: str = "fp32",
+    stream: Any = None,
 ) -> dict[str, Any]: ...
 def matmul(
     A: Any,

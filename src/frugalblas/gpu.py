@@ -26,6 +26,19 @@ def module() -> ModuleType | None:
         return None
 
 
+_working: list[tuple[ModuleType, dict[str, Any]]] = []  # the extension, and what it said when all was well
+
+
+def status(cuda: ModuleType) -> dict[str, Any]:
+    """What the CUDA runtime says of driver and devices. Asked once if they work: it takes longer than a product."""
+    if not (_working and _working[0][0] is cuda):
+        said: dict[str, Any] = cuda.status()
+        if said["error"] or not said["devices"]:
+            return said  # asked again next time: a driver may have been installed meanwhile
+        _working[:] = [(cuda, said)]
+    return _working[0][1]
+
+
 def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
@@ -41,29 +54,33 @@ def no_gpu(cuda: ModuleType | None) -> str | None:
             "built without CUDA; rebuild where nvcc is on PATH: "
             "pip install --no-binary frugalblas -Ccmake.define.FRUGALBLAS_CUDA=ON frugalblas"
         )
-    status = cuda.status()
+    said = status(cuda)
     # The runtime calls a missing driver insufficient too; only the version tells the two apart.
-    if status["driver"] == 0:
+    if said["driver"] == 0:
         return "no NVIDIA driver (libcuda.so.1) was found; install the driver of this machine's GPU"
-    if status["error"] == INSUFFICIENT_DRIVER:
-        needed = status["runtime"]
+    if said["error"] == INSUFFICIENT_DRIVER:
+        needed = said["runtime"]
         return (
-            f"the NVIDIA driver supports CUDA {_version(status['driver'])}, this build needs {_version(needed)} "
+            f"the NVIDIA driver supports CUDA {_version(said['driver'])}, this build needs {_version(needed)} "
             f"(driver {DRIVER_OF.get(needed // 1000, '?')} or newer); update the driver, or build with an older CUDA"
         )
-    if status["error"] == NO_DEVICE or (status["error"] == 0 and not status["devices"]):
+    if said["error"] == NO_DEVICE or (said["error"] == 0 and not said["devices"]):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         what = f"CUDA_VISIBLE_DEVICES is {hidden!r}; " if hidden is not None else ""
         return f"no GPU is visible to this process; {what}check that nvidia-smi lists one"
-    if status["error"]:
-        return f"the CUDA runtime said: {status['message']} (error {status['error']})"
-    if not any(runs_on(cuda, device["capability"]) for device in status["devices"]):
-        found = ", ".join(f"{d['name']} ({_capability(d['capability'])})" for d in status["devices"])
-        return (
-            f"this build has code for compute capability {', '.join(map(_capability, cuda.architectures))}, and the "
-            f"GPU is {found}; rebuild with -Ccmake.define.CMAKE_CUDA_ARCHITECTURES for it"
-        )
+    if said["error"]:
+        return f"the CUDA runtime said: {said['message']} (error {said['error']})"
+    if not any(runs_on(cuda, device["capability"]) for device in said["devices"]):
+        return _no_code(cuda, said["devices"])
     return None
+
+
+def _no_code(cuda: ModuleType, devices: list[dict[str, Any]]) -> str:
+    found = ", ".join(f"{d['name']} ({_capability(d['capability'])})" for d in devices)
+    return (
+        f"this build has code for compute capability {', '.join(map(_capability, cuda.architectures))}, and the "
+        f"GPU is {found}; rebuild with -Ccmake.define.CMAKE_CUDA_ARCHITECTURES for it"
+    )
 
 
 def runs_on(cuda: ModuleType, capability: int) -> bool:
@@ -72,8 +89,8 @@ def runs_on(cuda: ModuleType, capability: int) -> bool:
     return native or any(a <= capability for a in cuda.ptx_architectures)
 
 
-def unavailable(name: str, precision: str | None = None) -> str | None:
-    """Why the rung `name` cannot run here (in `precision`, if given), and the fix; None if it can."""
+def unavailable(name: str, precision: str | None = None, device: int | None = None) -> str | None:
+    """Why the rung `name` cannot run here, and the fix; None if it can: in `precision`, on `device`, if given."""
     cuda = module()
     reason = no_gpu(cuda)
     if reason is not None or cuda is None:
@@ -82,7 +99,12 @@ def unavailable(name: str, precision: str | None = None) -> str | None:
         reason = cublas.load(cuda)
         if reason is not None:
             return reason
-    best = max(device["capability"] for device in cuda.status()["devices"])
+    devices = status(cuda)["devices"]
+    if device is not None and device < len(devices):
+        devices = devices[device : device + 1]
+        if not runs_on(cuda, devices[0]["capability"]):
+            return _no_code(cuda, devices)
+    best = max(found["capability"] for found in devices)
     needed = NEEDS_CAPABILITY.get(precision or "", 0)
     if best < needed:
         return (
@@ -98,14 +120,14 @@ def info() -> dict[str, Any]:
     unavailable("cublas")  # finds and opens the library, if a GPU is there to use it
     found: dict[str, Any] = {"reason": no_gpu(cuda)}
     if cuda is not None:
-        status = cuda.status()
+        said = status(cuda)
         found["architectures"] = [_capability(a) for a in cuda.architectures]
         found["ptx"] = [_capability(a) for a in cuda.ptx_architectures]
-        found["runtime"] = _version(status["runtime"])
-        found["driver"] = _version(status["driver"]) if status["driver"] else None
+        found["runtime"] = _version(said["runtime"])
+        found["driver"] = _version(said["driver"]) if said["driver"] else None
         path, version = cuda.cublas()
         found["cublas"] = {"path": path or None, "version": version or None}
-        found["devices"] = [{**d, "capability": _capability(d["capability"])} for d in status["devices"]]
+        found["devices"] = [{**d, "capability": _capability(d["capability"])} for d in said["devices"]]
     return found
 
 
