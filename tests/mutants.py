@@ -207,8 +207,8 @@ MUTANTS = [
     Mutant(
         "a triangle takes the rung of its part",
         "cpp/triangle.cpp",
-        "const Status status = frugalblas_run(algorithm, &block);",
-        'const Status status = frugalblas_run(frugalblas_algorithm(frugalblas_find_entry("naive"), nullptr), &block);',
+        "frugalblas_run_always(algorithm, &block);",
+        'frugalblas_run_always(frugalblas_algorithm(frugalblas_find_entry("naive"), nullptr), &block);',
         "test_matmul.py::test_a_times_its_transpose_is_symmetric",
     ),
     Mutant(
@@ -255,10 +255,32 @@ MUTANTS = [
     ),
     Mutant(
         "BLAS: the other triangle is written",
-        "cpp/blas/run.cpp",
+        "cpp/triangle.cpp",
         "for (index_t j = upper ? i : 0; j",
         "for (index_t j = 0; j",
         "test_blas_abi.py::test_cblas_ssyrk_has_the_bits_of_sgemm_in_its_triangle",
+    ),
+    Mutant(
+        "BLAS: beta counts twice in blocks on the diagonal",
+        "cpp/triangle.cpp",
+        "copy_triangle(block.C, g.C, n, upper);",
+        "if (g.beta != 0) for (index_t i = 0; i < n * n; ++i) scratch[i] *= g.beta;\n"
+        "  copy_triangle(block.C, g.C, n, upper);",
+        "test_blas_abi.py::test_cblas_ssyrk_has_the_bits_of_sgemm_in_its_triangle",
+    ),
+    Mutant(
+        "BLAS: a batch takes uneven distances for even ones",
+        "cpp/blas/run.cpp",
+        "step(b, next - 1) == steps[1]",
+        "steps[1] == steps[1]",
+        "test_blas_abi.py::test_a_batch_has_the_bits_of_single_products",
+    ),
+    Mutant(
+        "BLAS: the second group of a batch is not checked",
+        "cpp/blas_abi.cpp",
+        "if (bad) return report(caller, name, order, bad, {{4, 5}, {9, 11}}), false;",
+        "if (bad && g == 0) return report(caller, name, order, bad, {{4, 5}, {9, 11}}), false;",
+        "test_blas_abi.py::test_illegal_arguments_are_reported_under_their_number",
     ),
     Mutant(
         "BLAS: 64-bit integers cut",

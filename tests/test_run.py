@@ -116,6 +116,60 @@ def test_the_products_have_the_bits_of_sgemm(profile_of, tmp_path):
             np.testing.assert_array_equal(products[f"{M},{N},{K},t"], frugalblas.sgemm(X, X.T))
 
 
+THREE_DOORS = """
+import warnings
+def products(matmul):
+    rng = np.random.default_rng(6)
+    results, flags = [], []
+    for M, N, K in [(3, 5, 7), (1, 300, 200), (300, 1, 200), (129, 130, 131), (257, 300, 513), (600, 600, 50)]:
+        X, Y = rng.standard_normal((M, K), dtype=np.float32), rng.standard_normal((K, N), dtype=np.float32)
+        infinite, last = X.copy(), np.ones((M, K), np.float32)
+        infinite[-1], last[-1] = np.inf, 3e38
+        pairs = [(X, Y), (X, X.T), (X, Y[:, -1].copy()), (np.stack([X] * 3), Y)]
+        bad = [(last, np.ones_like(Y)), (infinite, np.zeros_like(Y)), (infinite, np.ones_like(Y))]
+        for a, b in [*pairs, *(pair for pair in bad if M > 1)]:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                results.append(matmul(a, b))
+            flags.append(sorted(str(warning.message) for warning in caught))
+    return results, flags
+"""
+
+
+@needs_blas
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_three_doors_give_the_same_bits_and_the_same_warnings(profile_of, tmp_path, threads):
+    saved = tmp_path / "products.npz"
+    code = (
+        THREE_DOORS
+        + f"""
+results, flags = products(np.matmul)
+np.savez({str(saved)!r}, *results)
+print(flags)
+"""
+    )
+    done, profile = profile_of(code, OMP_NUM_THREADS=str(threads))
+    assert done.returncode == 0, done.stderr
+    assert calls(profile) > 20
+    here = {"np": np}
+    exec(THREE_DOORS, here)
+    with frugalblas.num_threads(threads):
+        by_gufunc, warned = here["products"](frugalblas.matmul)
+        for level in ("ufunc", "blas"):
+            with frugalblas.patch_numpy(level):
+                by_patch, warned_by_patch = here["products"](np.matmul)
+            assert warned_by_patch == warned
+            for ours, theirs in zip(by_patch, by_gufunc, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+    assert done.stdout.strip() == repr(warned)
+    assert {"overflow encountered in matmul", "invalid value encountered in matmul"} <= {
+        text for texts in warned for text in texts
+    }
+    preloaded = list(np.load(saved).values())
+    for ours, theirs in zip(preloaded, by_gufunc, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @needs_blas
 def test_observing_leaves_the_products_where_they_were(profile_of, tmp_path):
     """The results are those of the program alone, bit by bit."""
@@ -503,7 +557,12 @@ def test_a_path_too_long_for_the_entry_is_refused():
 @needs_blas
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "package", "family"), [("sklearn_pca.py", "sklearn", "numpy"), ("torch_mlp.py", "torch", "torch")]
+    ("name", "package", "family"),
+    [
+        ("sklearn_pca.py", "sklearn", "numpy"),
+        ("torch_mlp.py", "torch", "torch"),
+        ("torch_attention.py", "torch", "torch"),
+    ],
 )
 def test_unmodified_programs_show_their_profile(name, package, family, tmp_path):
     pytest.importorskip(package, reason=f"{package} is not installed")
