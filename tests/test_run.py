@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import output_of
 
 import frugalblas
-from frugalblas import cli
-from frugalblas.run import elf, families, libraries, provider, records
+from frugalblas import cli, run_cli
+from frugalblas.run import command, elf, families, libraries, provider, records
 
 TIMEOUT_SECONDS = 120
 ROOT = Path(__file__).resolve().parent.parent
@@ -349,6 +350,23 @@ def test_a_library_that_binds_its_own_names_is_told(tmp_path):
     assert f"{library} (linked with -Bsymbolic: its sgemm_ cannot be replaced)" in done.stderr
 
 
+@needs_compiler
+def test_a_library_that_calls_its_own_name_through_its_table_could_have_made_one(tmp_path):
+    """As PyTorch's does, which has MKL inside."""
+    library, program = tmp_path / "libinner.so", tmp_path / "main"
+    (tmp_path / "inner.c").write_text(
+        "void cblas_sgemm_batch(void) {}\nvoid sgemm_(void) {}\nvoid multiply(int n) { if (n) cblas_sgemm_batch(); }\n"
+    )
+    (tmp_path / "main.c").write_text("void multiply(int);\nint main(void) { multiply(0); }\n")
+    compile = ["cc", "-O0", "-fPIC"]
+    subprocess.run([*compile, "-shared", tmp_path / "inner.c", "-o", library], check=True)
+    subprocess.run([*compile, tmp_path / "main.c", library, f"-Wl,-rpath,{tmp_path}", "-o", program], check=True)
+    found = elf.read(library, ("sgemm_", "cblas_sgemm_batch", "cblas_sgemm"))
+    assert (found.defines, found.calls) == ({"sgemm_", "cblas_sgemm_batch"}, {"cblas_sgemm_batch"})
+    done = run("--", program)
+    assert "these could have made one: libinner.so (cblas_sgemm_batch)" in done.stderr
+
+
 @needs_blas
 def test_a_program_that_could_have_is_told_so():
     done = run("--", sys.executable, "-c", "import numpy")
@@ -453,6 +471,67 @@ def test_these_commands_import_no_numpy(words):
     )
     assert "frugalblas" in done.stderr
     assert "numpy" not in done.stderr
+
+
+def test_a_program_waits_for_no_large_module():
+    """What the command has loaded when its program starts: argparse and its like take longer than all the rest."""
+    pytest.importorskip("_frugalblas_command", reason="the command is not installed: a copy of the package is tested")
+    code = """
+    import os, sys
+    large = {"argparse", "subprocess", "tempfile", "json", "typing", "numpy", "frugalblas.energy"} - {*sys.modules}
+    import _frugalblas_command
+    def spawn(*words, **options):
+        print(*sorted(large & {*sys.modules}), flush=True)
+        os._exit(0)
+    os.posix_spawnp = spawn
+    sys.argv = ["frugalblas", "run", "--json", os.devnull, "script.py"]
+    _frugalblas_command.main()
+    """
+    assert output_of(code) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.py"],
+        ["a.py", "--json", "x", "-m"],
+        ["--observe", "a.py", "--observe"],
+        ["--json", "f", "a.py"],
+        ["--json=f", "--scope=cpu", "--sysfs-root=/s", "a.py", "b"],
+        ["--scope", "gpu", "--sysfs-root", "/s", "--observe", "-m", "pkg", "--json", "x"],
+        ["-m", "pkg"],
+        ["-m"],
+        ["--", "true", "-x"],
+        ["--observe", "--", "sh", "-c", "exit 3"],
+        ["--json=", "a.py"],
+    ],
+    ids=" ".join,
+)
+def test_options_are_understood_without_argparse_as_with_it(words):
+    ours, theirs = run_cli.plain_options(words), cli.parser().parse_args(["run", *words])
+    for name in ("observe", "json", "scope", "sysfs_root", "module"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert run_cli._command(ours) == run_cli._command(theirs)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["-h"], ["--jso", "f", "a.py"], ["--scope", "moon", "a.py"], ["--json"], ["--observe=1", "a.py"], ["-x"]],
+    ids=" ".join,
+)
+def test_what_is_unusual_is_left_to_argparse(words):
+    assert run_cli.plain_options(words) is None
+
+
+def test_the_scratch_folder_is_private_and_where_it_should_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    folder = Path(command._scratch_folder())
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "mkdir", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    with pytest.raises(libraries.Refused, match="TMPDIR"):
+        command._scratch_folder()
 
 
 def test_other_commands_have_the_whole_package():
