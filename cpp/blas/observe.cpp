@@ -196,7 +196,7 @@ Call::Call(const char* symbol, const void* caller, Routine routine, std::int64_t
   slot_ = find(t, symbol, caller, routine, m, n, k);
   if (!slot_ || depth > 1) return;
   // Added before the call: a process that dies in it has flops without a call, and never a call without flops.
-  slot_->flops += flops;
+  slot_->flops += flops > 0 ? flops : 0;  // sizes of an illegal call may be negative
   start_ = now();
 }
 

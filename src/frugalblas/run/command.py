@@ -91,9 +91,11 @@ def _checked(word: str) -> Path | None:
 def _scratch_folder() -> str:
     """A new folder, as tempfile.mkdtemp makes it, which takes longer to import than everything here."""
     name = f"frugalblas-run-{os.urandom(8).hex()}"
-    for parent in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp", os.getcwd()):
-        folder = os.path.join(os.path.abspath(parent), name) if parent else ""
+    for parent in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp", os.curdir):
+        if not parent:
+            continue
         try:
+            folder = os.path.join(os.path.abspath(parent), name)
             os.mkdir(folder, 0o700)
         except OSError:
             continue
