@@ -284,6 +284,17 @@ def test_streams_and_status_pass_through(profile_of):
     assert (done.returncode, done.stdout) == (0, "over the pipe")
 
 
+def test_files_that_were_handed_down_reach_the_program(tmp_path):
+    (tmp_path / "file").write_text("read by its number\n")
+    with open(tmp_path / "file") as file:
+        number = file.fileno()
+        done = subprocess.run(
+            [*FRUGALBLAS, "run", "--", "cat", f"/proc/self/fd/{number}"],
+            pass_fds=[number], capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+    assert done.stdout == "read by its number\n"
+
+
 def test_a_module_and_its_arguments():
     done = run("-m", "json.tool", "--compact", input='{"a": [1, 2]}')
     assert (done.returncode, done.stdout) == (0, '{"a":[1,2]}\n')
