@@ -361,9 +361,11 @@ def test_a_batch_has_the_bits_of_single_products(spread):
     """Two groups: whole tensors as PyTorch passes them, or matrices anywhere."""
     m, n, k, count = 33, 20, 47, 7
     A, B, C = random(9, m, k, seed=1), random(9, n, k, seed=2), random(9, m, n, seed=3)
-    rows = {"even": range(count), "uneven": [8, 0, 1, 2, 5, 3, 4], "shared operand": [2] * count}[spread]
+    rows = {"even": range(count), "uneven": [0, 1, 2, 8, 5, 3, 4], "shared operand": [2] * count}[spread]
     places = [0, 1, 5, 2, 3, 8, 6] if spread == "uneven" else range(count)
-    a, b, c = [A[i] for i in rows], [B[i].T for i in places], [C[i].copy() for i in range(count)]
+    # Where two of the three go on evenly, the third must not be taken to.
+    targets = [0, 1, 2, 3, 5, 4, 6] if spread == "uneven" else range(count)
+    a, b, c = [A[i] for i in rows], [B[i].T for i in places], [C[i] for i in targets]
     expected = [frugalblas.sgemm(x, y, alpha=0.5, beta=2.0, out=z.copy()) for x, y, z in zip(a, b, c, strict=True)]
     x, y, z = random(4, 3), random(3, 5), np.full((4, 5), np.nan, np.float32)
     BLAS.cblas_sgemm_batch(
