@@ -24,11 +24,15 @@ Gemm item(const Batch& batch, index_t i) {
   return job;
 }
 
+Status run_item(const Algorithm* algorithm, const Batch& batch, const Gemm& job) {
+  return batch.always ? frugalblas_run_always(algorithm, &job) : frugalblas_run(algorithm, &job);
+}
+
 Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int threads) {
   for (index_t i = 0; i < batch.count; ++i) {
     Gemm job = item(batch, i);
     job.threads = threads;
-    const Status status = with_flags_of_team(threads, [&] { return frugalblas_run(algorithm, &job); });
+    const Status status = with_flags_of_team(threads, [&] { return run_item(algorithm, batch, job); });
     if (status != Status::done) return status;
   }
   return Status::done;
@@ -48,7 +52,7 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
       if (status.load(std::memory_order_relaxed) != Status::done) continue;
       Gemm job = item(batch, i);
       job.threads = 1;
-      const Status ended = frugalblas_run(algorithm, &job);
+      const Status ended = run_item(algorithm, batch, job);
       if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
     }
     flags.leave();
@@ -75,7 +79,7 @@ Status frugalblas_run_batch(const Algorithm* algorithm, const Batch* batch) {
   const bool automatic = !algorithm;
   if (automatic) {
     const Choice choice = frugalblas_choose(&alone);
-    algorithm = frugalblas_algorithm(choice.entry, nullptr);
+    algorithm = frugalblas_algorithm(choice.entry, batch->variant);
     item_threads = choice.threads;
     const double flops = 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K);
     if (flops * static_cast<double>(batch->count) < team_flops) threads = 1;
@@ -85,7 +89,7 @@ Status frugalblas_run_batch(const Algorithm* algorithm, const Batch* batch) {
     return run_one_by_one(algorithm, *batch, item_threads);
   if (automatic) {  // the rung for one thread: the same bits, without the means to share
     alone.threads = 1;
-    algorithm = frugalblas_algorithm(frugalblas_choose(&alone).entry, nullptr);
+    algorithm = frugalblas_algorithm(frugalblas_choose(&alone).entry, batch->variant);
   }
   return run_side_by_side(algorithm, *batch, static_cast<int>(std::min<index_t>(threads, batch->count)));
 }

@@ -1,4 +1,4 @@
-// blas_abi.cpp: the BLAS names: sgemm, sgemv and ssyrk as Fortran and C programs call them.
+// blas_abi.cpp: the BLAS names: sgemm, sgemv, ssyrk and C's batch of sgemm as Fortran and C programs call them.
 //
 // A shell around libfrugalblas.so: it reads the arguments, reports illegal ones to xerbla and runs the job. Each name
 // exists in the spellings that NumPy, SciPy, PyTorch and distributions import: with 32-bit integers or, under a suffix,
@@ -129,6 +129,43 @@ void cblas_syrk(const Caller& caller, int order, int uplo, int trans, Int n, Int
   run_triangle(syrk(static_cast<Order>(order), t, n, k, alpha, a, lda, beta, c, ldc), triangle == 'U');
 }
 
+// The batch of MKL and OpenBLAS: arrays of pointers to matrices, in groups of one shape. PyTorch's bmm calls it. All
+// of it is checked before any C is written.
+template <class Int>
+struct Groups {
+  const int *ta, *tb;
+  const Int *m, *n, *k, *lda, *ldb, *ldc, *size;
+  const float *alpha, *beta;
+};
+
+template <class Int>
+bool check_groups(const Caller& caller, int order, const Groups<Int>& all, Int count) {
+  constexpr const char* name = "cblas_sgemm_batch";
+  if (!legal(order) || count < 0) return report(caller, name, !legal(order) ? 1 : 15), false;
+  for (Int g = 0; g < count; ++g) {
+    const char ta = transpose_letter(all.ta[g]), tb = transpose_letter(all.tb[g]);
+    if (!ta || !tb || all.size[g] < 0) return report(caller, name, !ta ? 2 : !tb ? 3 : 16), false;
+    const int bad = order == column_major
+                        ? check_gemm(ta, tb, all.m[g], all.n[g], all.k[g], all.lda[g], all.ldb[g], all.ldc[g])
+                        : check_gemm(tb, ta, all.n[g], all.m[g], all.k[g], all.ldb[g], all.lda[g], all.ldc[g]);
+    if (bad) return report(caller, name, order, bad, {{4, 5}, {9, 11}}), false;
+  }
+  return true;
+}
+
+template <class Int>
+void cblas_gemm_batch(const Caller& caller, int order, const Groups<Int>& all, Int count, const float* const* a,
+                      const float* const* b, float* const* c) {
+  if (!check_groups(caller, order, all, count)) return;
+  for (Int g = 0; g < count; ++g) {
+    const Gemm job =
+        gemm(static_cast<Order>(order), transpose_letter(all.ta[g]), transpose_letter(all.tb[g]), all.m[g], all.n[g],
+             all.k[g], all.alpha[g], nullptr, all.lda[g], nullptr, all.ldb[g], all.beta[g], nullptr, all.ldc[g]);
+    run(job, all.size[g], a, b, c);
+    a += all.size[g], b += all.size[g], c += all.size[g];
+  }
+}
+
 }  // namespace
 
 // ---- the names
@@ -196,8 +233,34 @@ using fb::observe::Routine;
     cblas_syrk<Int>({xerbla, __builtin_return_address(0)}, order, uplo, t, n, k, alpha, a, lda, beta, c, ldc);    \
   }
 
+// The calls of a batch are its products. Groups of several shapes are counted together.
+#ifdef FB_OBSERVE
+#define OBSERVED_BATCH(name, Int, groups, count, ...)                                                           \
+  index_t products = 0;                                                                                         \
+  double flops = 0;                                                                                             \
+  for (Int g = 0; g < count; ++g) {                                                                             \
+    products += (groups).size[g];                                                                               \
+    flops += 2.0 * static_cast<double>((groups).m[g]) * static_cast<double>((groups).n[g]) *                    \
+             static_cast<double>((groups).k[g]) * static_cast<double>((groups).size[g]);                        \
+  }                                                                                                             \
+  const bool one = count == 1;                                                                                  \
+  const Call observed(#name, __builtin_return_address(0), Routine::gemm_batch, one ? index_t{*(groups).m} : -1, \
+                      one ? index_t{*(groups).n} : -1, one ? index_t{*(groups).k} : -1, products, flops);       \
+  if (void* const original = observed.original()) return reinterpret_cast<decltype(name)*>(original)(__VA_ARGS__);
+#else
+#define OBSERVED_BATCH(...)
+#endif
+#define CBLAS_GEMM_BATCH(Int, name, xerbla)                                                                            \
+  FB_EXPORT void name(int order, const int* ta, const int* tb, const Int* m, const Int* n, const Int* k,               \
+                      const float* alpha, const float** a, const Int* lda, const float** b, const Int* ldb,            \
+                      const float* beta, float** c, const Int* ldc, Int count, const Int* size) {                      \
+    const Groups<Int> groups{ta, tb, m, n, k, lda, ldb, ldc, size, alpha, beta};                                       \
+    OBSERVED_BATCH(name, Int, groups, count, order, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, count, size) \
+    cblas_gemm_batch<Int>({xerbla, __builtin_return_address(0)}, order, groups, count, a, b, c);                       \
+  }
+
 // Who imports what, besides programs linked with a plain BLAS: NumPy's wheels scipy_cblas_*64_, SciPy's scipy_*_ (and
-// through its Cython interface scikit-learn), PyTorch sgemm_ and sgemv_.
+// through its Cython interface scikit-learn), PyTorch sgemm_, sgemv_ and cblas_sgemm_batch.
 extern "C" {
 FORTRAN_GEMM(i32, sgemm_, "xerbla_")
 FORTRAN_GEMM(i32, scipy_sgemm_, "scipy_xerbla_")
@@ -217,6 +280,7 @@ CBLAS_GEMM(i32, scipy_cblas_sgemm, "scipy_cblas_xerbla")
 CBLAS_GEMM(i64, cblas_sgemm64_, "cblas_xerbla64_")
 CBLAS_GEMM(i64, cblas_sgemm_64, "cblas_xerbla_64")
 CBLAS_GEMM(i64, scipy_cblas_sgemm64_, "scipy_cblas_xerbla64_")
+CBLAS_GEMM_BATCH(i32, cblas_sgemm_batch, "cblas_xerbla")
 CBLAS_GEMV(i32, cblas_sgemv, "cblas_xerbla")
 CBLAS_GEMV(i32, scipy_cblas_sgemv, "scipy_cblas_xerbla")
 CBLAS_GEMV(i64, cblas_sgemv64_, "cblas_xerbla64_")

@@ -41,6 +41,8 @@ struct Choice {
 struct Batch {
   Gemm first;  // M, N, K >= 0 and any alpha: empty products are answered here
   index_t count, a_step, b_step, c_step;
+  const Variant* variant = nullptr;  // of the rung that `auto` takes; nullptr: the default
+  bool always = false;  // what does not fit into memory is computed by loops that need none: never out_of_memory
 };
 
 }  // namespace fb
@@ -64,8 +66,10 @@ FB_EXPORT fb::Status frugalblas_run(const fb::Algorithm* algorithm, const fb::Ge
 FB_EXPORT fb::Status frugalblas_run_batch(const fb::Algorithm* algorithm, const fb::Batch* batch);
 // The triangle i <= j (upper) or i >= j of a square C, as `auto` would compute it within the whole: the same bits. The
 // other triangle is neither read nor written. For products that are symmetric, B being the transpose of A: half the
-// work. Flags as above. If memory runs out, part of the triangle may have been written.
-FB_EXPORT fb::Status frugalblas_run_triangle(const fb::Gemm* job, bool upper);
+// work. Flags, and `variant`, as above. What does not fit into memory is computed by loops that need none.
+FB_EXPORT void frugalblas_run_triangle(const fb::Variant* variant, const fb::Gemm* job, bool upper);
+// The same as frugalblas_run, by plain loops where the algorithm's working copies do not fit into memory.
+FB_EXPORT fb::Status frugalblas_run_always(const fb::Algorithm* algorithm, const fb::Gemm* job);
 // C = beta * C: the whole answer where alpha or K is zero. Reads C only if beta is not zero.
 FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
 // The fastest rung for this job on at most job->threads threads. The rung depends on shape and strides.

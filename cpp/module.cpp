@@ -6,7 +6,6 @@
 #include "core.hpp"
 #include "matmul_ufunc.hpp"
 #include "patch_numpy.hpp"
-#include "perf_energy.hpp"
 #include "sgemm_call.hpp"
 
 namespace py = pybind11;
@@ -179,5 +178,4 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("max_threads", frugalblas_max_threads);
   m.def("cgroup_cpus", frugalblas_cgroup_cpus, py::arg("root"), py::arg("most"));
   m.def("free_workspace", frugalblas_free_workspace);
-  m.def("perf_event_open", frugalblas_perf_event_open);
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "core.hpp"
 #include "team.hpp"
@@ -140,7 +141,17 @@ Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
   return Status::done;
 }
 
+Status frugalblas_run_always(const Algorithm* algorithm, const Gemm* job) {
+  const Status status = frugalblas_run(algorithm, job);
+  if (status != Status::out_of_memory) return status;
+  return frugalblas_run(variants[0].algorithms[frugalblas_find_entry("accumulate")], job);
+}
+
 void frugalblas_scale(Matrix C, index_t M, index_t N, float beta) {
+  if (C.row_stride == 1) {  // by columns, as they lie in memory
+    std::swap(C.row_stride, C.col_stride);
+    std::swap(M, N);
+  }
   for (index_t i = 0; i < M; ++i)
     for (index_t j = 0; j < N; ++j) {
       float* c = C.data + i * C.row_stride + j * C.col_stride;

@@ -49,15 +49,21 @@ class FlagsOfTeam {
 template <class Function>
 static inline auto with_flags_of_team(int threads, const Function& function) {
   if (threads == 1) return function();
-  FlagsOfTeam flags;
-  const FixedTeam fixed(threads);
+  struct Around {
+    const int threads;
+    const FixedTeam fixed;
+    FlagsOfTeam flags;
+    explicit Around(int n) : threads(n), fixed(n) {
 #pragma omp parallel num_threads(threads)
-  flags.enter();
-  const auto result = function();
+      flags.enter();
+    }
+    ~Around() {
 #pragma omp parallel num_threads(threads)
-  flags.leave();
-  flags.merge();
-  return result;
+      flags.leave();
+      flags.merge();
+    }
+  } const around(threads);
+  return function();
 }
 
 }  // namespace fb

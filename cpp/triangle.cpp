@@ -3,6 +3,8 @@
 // The triangle is cut into two triangles on the diagonal and the square between them, and those again. Squares are
 // products like any other; a small triangle is computed as a whole block into scratch memory and its half copied. All
 // parts take the rung of the whole product, so every element is the chain of operations it would be there.
+//
+// BLAS has no way to fail halfway, so nothing here does: a block of one element needs no scratch memory.
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -33,7 +35,7 @@ void copy_triangle(const Matrix& from, const Matrix& to, index_t n, bool upper) 
       to.data[i * to.row_stride + j * to.col_stride] = from.data[i * from.row_stride + j * from.col_stride];
 }
 
-Status run_diagonal(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch) {
+void run_diagonal(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch) {
   const index_t n = g.M;
   Gemm block = g;
   block.C = {scratch, n, 1};
@@ -41,19 +43,22 @@ Status run_diagonal(const Algorithm* algorithm, const Gemm& g, bool upper, float
     copy_triangle(g.C, {scratch, n, 1}, n, upper);
     copy_triangle(g.C, {scratch, 1, n}, n, upper);
   }
-  const Status status = frugalblas_run(algorithm, &block);
-  if (status == Status::done) copy_triangle(block.C, g.C, n, upper);
-  return status;
+  frugalblas_run_always(algorithm, &block);
+  copy_triangle(block.C, g.C, n, upper);
 }
 
-Status run_halves(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch) {
+void run_halves(const Algorithm* algorithm, const Gemm& g, bool upper, float* scratch, index_t smallest) {
   const index_t n = g.M;
-  if (n <= diagonal_block) return run_diagonal(algorithm, g, upper, scratch);
-  const index_t half = (n / 2 + diagonal_block - 1) / diagonal_block * diagonal_block;
+  if (n <= smallest) {
+    if (scratch) return run_diagonal(algorithm, g, upper, scratch);
+    frugalblas_run_always(algorithm, &g);
+    return;
+  }
+  const index_t half = (n / 2 + smallest - 1) / smallest * smallest;
   const Gemm square = upper ? part(g, 0, half, half, n - half) : part(g, half, n - half, 0, half);
-  Status status = run_halves(algorithm, part(g, 0, half, 0, half), upper, scratch);
-  if (status == Status::done) status = run_halves(algorithm, part(g, half, n - half, half, n - half), upper, scratch);
-  return status == Status::done ? frugalblas_run(algorithm, &square) : status;
+  run_halves(algorithm, part(g, 0, half, 0, half), upper, scratch, smallest);
+  run_halves(algorithm, part(g, half, n - half, half, n - half), upper, scratch, smallest);
+  frugalblas_run_always(algorithm, &square);
 }
 
 }  // namespace
@@ -61,21 +66,20 @@ Status run_halves(const Algorithm* algorithm, const Gemm& g, bool upper, float* 
 
 using namespace fb;
 
-Status frugalblas_run_triangle(const Gemm* job, bool upper) {
+void frugalblas_run_triangle(const Variant* variant, const Gemm* job, bool upper) {
   Gemm g = *job;
-  if (g.M == 0) return Status::done;
+  if (g.M == 0) return;
   if (g.K == 0 || g.alpha == 0) {
     for (index_t i = 0; i < g.M; ++i) {
       const index_t from = upper ? i : 0, columns = upper ? g.M - i : i + 1;
       frugalblas_scale(part(g, i, 1, from, columns).C, 1, columns, g.beta);
     }
-    return Status::done;
+    return;
   }
   const Choice choice = frugalblas_choose(&g);
   g.threads = choice.threads;
-  const Algorithm* const algorithm = frugalblas_algorithm(choice.entry, nullptr);
+  const Algorithm* const algorithm = frugalblas_algorithm(choice.entry, variant);
   const index_t n = std::min(g.M, diagonal_block);
   const std::unique_ptr<float[]> scratch(new (std::nothrow) float[static_cast<std::size_t>(n * n)]);
-  if (!scratch) return Status::out_of_memory;
-  return with_flags_of_team(g.threads, [&] { return run_halves(algorithm, g, upper, scratch.get()); });
+  with_flags_of_team(g.threads, [&] { run_halves(algorithm, g, upper, scratch.get(), scratch ? diagonal_block : 1); });
 }

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 INTRODUCTION = """\
@@ -20,9 +21,29 @@ What these suites do not look for is tested here: NaN and infinities in every po
 """
 
 
+FAULTS = """
+Do our own tests see what goes wrong? `tests/mutants.py` puts each of these faults into a copy of the source, builds it
+and runs the tests, which must fail; CI does so for every change. The test is the first that failed.
+
+| fault | in | killed by |
+|---|---|---|
+"""
+
+
+def fault_table(found: dict[str, Any]) -> str:
+    """Which test kills which seeded fault."""
+    lines = []
+    for row in found["faults"]:
+        test = f"`{row['killer'].split('[')[0]}`" if row["killer"] else "**survives**"
+        lines.append(f"| {row['fault']} | `{row['file']}` | {test} |")
+    return f"\n## {found['title']}\n" + FAULTS + "\n".join(lines) + "\n"
+
+
 def section(path: Path) -> str:
     """The table of one file of results."""
     found = json.loads(path.read_text())
+    if "faults" in found:
+        return fault_table(found)
     lines = [f"\n## {found['title']}\n", "| suite | how | tests | products | at least | result |"]
     lines.append("|---|---|---:|---:|---:|---|")
     for row in found["rows"]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import output_of
 
 import frugalblas
-from frugalblas import cli
-from frugalblas.run import elf, families, libraries, provider, records
+from frugalblas import cli, run_cli
+from frugalblas.run import command, elf, families, libraries, provider, records
 
 TIMEOUT_SECONDS = 120
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,6 +115,60 @@ def test_the_products_have_the_bits_of_sgemm(profile_of, tmp_path):
         if M > 1:
             np.testing.assert_array_equal(products[f"{M},{N},{K},v"], frugalblas.sgemm(X, Y[:, :1].copy())[:, 0])
             np.testing.assert_array_equal(products[f"{M},{N},{K},t"], frugalblas.sgemm(X, X.T))
+
+
+THREE_DOORS = """
+import warnings
+def products(matmul):
+    rng = np.random.default_rng(6)
+    results, flags = [], []
+    for M, N, K in [(3, 5, 7), (1, 300, 200), (300, 1, 200), (129, 130, 131), (257, 300, 513), (600, 600, 50)]:
+        X, Y = rng.standard_normal((M, K), dtype=np.float32), rng.standard_normal((K, N), dtype=np.float32)
+        infinite, last = X.copy(), np.ones((M, K), np.float32)
+        infinite[-1], last[-1] = np.inf, 3e38
+        pairs = [(X, Y), (X, X.T), (X, Y[:, -1].copy()), (np.stack([X] * 3), Y)]
+        bad = [(last, np.ones_like(Y)), (infinite, np.zeros_like(Y)), (infinite, np.ones_like(Y))]
+        for a, b in [*pairs, *(pair for pair in bad if M > 1)]:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                results.append(matmul(a, b))
+            flags.append(sorted(str(warning.message) for warning in caught))
+    return results, flags
+"""
+
+
+@needs_blas
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_three_doors_give_the_same_bits_and_the_same_warnings(profile_of, tmp_path, threads):
+    saved = tmp_path / "products.npz"
+    code = (
+        THREE_DOORS
+        + f"""
+results, flags = products(np.matmul)
+np.savez({str(saved)!r}, *results)
+print(flags)
+"""
+    )
+    done, profile = profile_of(code, OMP_NUM_THREADS=str(threads))
+    assert done.returncode == 0, done.stderr
+    assert calls(profile) > 20
+    here = {"np": np}
+    exec(THREE_DOORS, here)
+    with frugalblas.num_threads(threads):
+        by_gufunc, warned = here["products"](frugalblas.matmul)
+        for level in ("ufunc", "blas"):
+            with frugalblas.patch_numpy(level):
+                by_patch, warned_by_patch = here["products"](np.matmul)
+            assert warned_by_patch == warned
+            for ours, theirs in zip(by_patch, by_gufunc, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+    assert done.stdout.strip() == repr(warned)
+    assert {"overflow encountered in matmul", "invalid value encountered in matmul"} <= {
+        text for texts in warned for text in texts
+    }
+    preloaded = list(np.load(saved).values())
+    for ours, theirs in zip(preloaded, by_gufunc, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @needs_blas
@@ -229,6 +284,17 @@ def test_streams_and_status_pass_through(profile_of):
     assert (done.returncode, done.stdout) == (0, "over the pipe")
 
 
+def test_files_that_were_handed_down_reach_the_program(tmp_path):
+    (tmp_path / "file").write_text("read by its number\n")
+    with open(tmp_path / "file") as file:
+        number = file.fileno()
+        done = subprocess.run(
+            [*FRUGALBLAS, "run", "--", "cat", f"/proc/self/fd/{number}"],
+            pass_fds=[number], capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+    assert done.stdout == "read by its number\n"
+
+
 def test_a_module_and_its_arguments():
     done = run("-m", "json.tool", "--compact", input='{"a": [1, 2]}')
     assert (done.returncode, done.stdout) == (0, '{"a":[1,2]}\n')
@@ -293,6 +359,23 @@ def test_a_library_that_binds_its_own_names_is_told(tmp_path):
     assert done.returncode == 0
     assert "nothing in this program calls BLAS by a name that can be replaced" in done.stderr
     assert f"{library} (linked with -Bsymbolic: its sgemm_ cannot be replaced)" in done.stderr
+
+
+@needs_compiler
+def test_a_library_that_calls_its_own_name_through_its_table_could_have_made_one(tmp_path):
+    """As PyTorch's does, which has MKL inside."""
+    library, program = tmp_path / "libinner.so", tmp_path / "main"
+    (tmp_path / "inner.c").write_text(
+        "void cblas_sgemm_batch(void) {}\nvoid sgemm_(void) {}\nvoid multiply(int n) { if (n) cblas_sgemm_batch(); }\n"
+    )
+    (tmp_path / "main.c").write_text("void multiply(int);\nint main(void) { multiply(0); }\n")
+    compile = ["cc", "-O0", "-fPIC"]
+    subprocess.run([*compile, "-shared", tmp_path / "inner.c", "-o", library], check=True)
+    subprocess.run([*compile, tmp_path / "main.c", library, f"-Wl,-rpath,{tmp_path}", "-o", program], check=True)
+    found = elf.read(library, ("sgemm_", "cblas_sgemm_batch", "cblas_sgemm"))
+    assert (found.defines, found.calls) == ({"sgemm_", "cblas_sgemm_batch"}, {"cblas_sgemm_batch"})
+    done = run("--", program)
+    assert "these could have made one: libinner.so (cblas_sgemm_batch)" in done.stderr
 
 
 @needs_blas
@@ -401,6 +484,67 @@ def test_these_commands_import_no_numpy(words):
     assert "numpy" not in done.stderr
 
 
+def test_a_program_waits_for_no_large_module():
+    """What the command has loaded when its program starts: argparse and its like take longer than all the rest."""
+    pytest.importorskip("_frugalblas_command", reason="the command is not installed: a copy of the package is tested")
+    code = """
+    import os, sys
+    large = {"argparse", "subprocess", "tempfile", "json", "typing", "numpy", "frugalblas.energy"} - {*sys.modules}
+    import _frugalblas_command
+    def spawn(*words, **options):
+        print(*sorted(large & {*sys.modules}), flush=True)
+        os._exit(0)
+    os.posix_spawnp = spawn
+    sys.argv = ["frugalblas", "run", "--json", os.devnull, "script.py"]
+    _frugalblas_command.main()
+    """
+    assert output_of(code) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.py"],
+        ["a.py", "--json", "x", "-m"],
+        ["--observe", "a.py", "--observe"],
+        ["--json", "f", "a.py"],
+        ["--json=f", "--scope=cpu", "--sysfs-root=/s", "a.py", "b"],
+        ["--scope", "gpu", "--sysfs-root", "/s", "--observe", "-m", "pkg", "--json", "x"],
+        ["-m", "pkg"],
+        ["-m"],
+        ["--", "true", "-x"],
+        ["--observe", "--", "sh", "-c", "exit 3"],
+        ["--json=", "a.py"],
+    ],
+    ids=" ".join,
+)
+def test_options_are_understood_without_argparse_as_with_it(words):
+    ours, theirs = run_cli.plain_options(words), cli.parser().parse_args(["run", *words])
+    for name in ("observe", "json", "scope", "sysfs_root", "module"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert run_cli._command(ours) == run_cli._command(theirs)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["-h"], ["--jso", "f", "a.py"], ["--scope", "moon", "a.py"], ["--json"], ["--observe=1", "a.py"], ["-x"]],
+    ids=" ".join,
+)
+def test_what_is_unusual_is_left_to_argparse(words):
+    assert run_cli.plain_options(words) is None
+
+
+def test_the_scratch_folder_is_private_and_where_it_should_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    folder = Path(command._scratch_folder())
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "mkdir", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    with pytest.raises(libraries.Refused, match="TMPDIR"):
+        command._scratch_folder()
+
+
 def test_other_commands_have_the_whole_package():
     done = subprocess.run([installed_command(), "algorithms"], capture_output=True, text=True, check=True)
     assert "blocked" in done.stdout
@@ -503,7 +647,12 @@ def test_a_path_too_long_for_the_entry_is_refused():
 @needs_blas
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "package", "family"), [("sklearn_pca.py", "sklearn", "numpy"), ("torch_mlp.py", "torch", "torch")]
+    ("name", "package", "family"),
+    [
+        ("sklearn_pca.py", "sklearn", "numpy"),
+        ("torch_mlp.py", "torch", "torch"),
+        ("torch_attention.py", "torch", "torch"),
+    ],
 )
 def test_unmodified_programs_show_their_profile(name, package, family, tmp_path):
     pytest.importorskip(package, reason=f"{package} is not installed")

@@ -183,23 +183,27 @@ static double flops_of(Routine routine, std::int64_t m, std::int64_t n, std::int
   return routine == Routine::syrk ? N * (N + 1) * K : routine == Routine::gemv ? 2 * M * N : 2 * M * N * K;
 }
 
-// A BLAS may call itself by its public names: only the outermost call counts, but each must find its original.
 Call::Call(const char* symbol, const void* caller, Routine routine, std::int64_t m, std::int64_t n, std::int64_t k)
-    : slot_(nullptr), start_(0) {
+    : Call(symbol, caller, routine, m, n, k, 1, m >= 0 && n >= 0 && k >= 0 ? flops_of(routine, m, n, k) : 0) {}
+
+// A BLAS may call itself by its public names: only the outermost call counts, but each must find its original.
+Call::Call(const char* symbol, const void* caller, Routine routine, std::int64_t m, std::int64_t n, std::int64_t k,
+           std::int64_t products, double flops)
+    : slot_(nullptr), start_(0), products_(products > 0 ? static_cast<std::uint64_t>(products) : 0) {
   ++depth;
   Table* const t = table ? table : open_table();
   if (!t) return;
   slot_ = find(t, symbol, caller, routine, m, n, k);
   if (!slot_ || depth > 1) return;
   // Added before the call: a process that dies in it has flops without a call, and never a call without flops.
-  slot_->flops += m >= 0 && n >= 0 && k >= 0 ? flops_of(routine, m, n, k) : 0;
+  slot_->flops += flops > 0 ? flops : 0;  // sizes of an illegal call may be negative
   start_ = now();
 }
 
 Call::~Call() {
   if (start_) {
     slot_->nanoseconds += now() - start_;
-    ++slot_->calls;
+    slot_->calls += products_;
   }
   --depth;
 }

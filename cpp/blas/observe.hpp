@@ -8,14 +8,14 @@
 
 namespace fb::observe {
 
-enum class Routine : std::uint32_t { gemm, gemv, syrk };
+enum class Routine : std::uint32_t { gemm, gemv, syrk, gemm_batch };
 
 // One call site with one shape, in the file as in memory. src/frugalblas/run/records.py reads it.
 struct Slot {
   const void* caller;         // return address; nullptr: a free slot
   const char* symbol;         // the name called, as a literal of the shell
-  std::int64_t m, n, k;       // the routine's own; all -1: every further shape, the table being full
-  std::uint64_t calls;        // that returned
+  std::int64_t m, n, k;       // the routine's own; all -1: several shapes, or every further one, the table being full
+  std::uint64_t calls;        // that returned; of a batch, its products
   std::uint64_t nanoseconds;  // in them, on the calling thread
   double flops;
   void* original;  // where calls are forwarded to; nullptr: computed by frugalblas
@@ -30,6 +30,9 @@ static_assert(sizeof(Slot) == 88);
 class Call {
  public:
   Call(const char* symbol, const void* caller, Routine routine, std::int64_t m, std::int64_t n, std::int64_t k);
+  // A batch: how many products it is, and how many flops all of them are.
+  Call(const char* symbol, const void* caller, Routine routine, std::int64_t m, std::int64_t n, std::int64_t k,
+       std::int64_t products, double flops);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call();
@@ -38,7 +41,7 @@ class Call {
 
  private:
   Slot* slot_;
-  std::uint64_t start_;
+  std::uint64_t start_, products_;
 };
 
 }  // namespace fb::observe

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -51,95 +52,48 @@ static const Variant* find_variant() {
   return best;
 }
 
-struct Strategy {
-  const Algorithm* algorithm;
-  int threads;
-};
-
-static Strategy choose(const Gemm& job) {
-  static const Variant* const variant = find_variant();
-  const Choice choice = frugalblas_choose(&job);
-  const Algorithm* const passthrough_or_default = frugalblas_algorithm(choice.entry, nullptr);
-  return {passthrough_or_default ? passthrough_or_default : variant->algorithms[choice.entry], choice.threads};
+static const Variant* variant() {
+  static const Variant* const found = find_variant();
+  return found;
 }
 
-// The strategy's working copies may not fit into memory; the plain loops need none.
-static void run(const Strategy& strategy, Gemm job) {
-  job.threads = strategy.threads;
-  if (frugalblas_run(strategy.algorithm, &job) == Status::done) return;
-  const Variant* weakest;
-  frugalblas_variants(&weakest);
-  frugalblas_run(weakest->algorithms[frugalblas_find_entry("accumulate")], &job);
-}
+// ---- the jobs
 
-static void scale(const Gemm& job) {
-  const bool by_columns = job.C.row_stride == 1;
-  const Matrix C = by_columns ? Matrix{job.C.data, job.C.col_stride, 1} : job.C;
-  frugalblas_scale(C, by_columns ? job.N : job.M, by_columns ? job.M : job.N, job.beta);
-}
-
-void run(Gemm job) {
-  if (job.M == 0 || job.N == 0) return;
-  if (job.K == 0 || job.alpha == 0) return scale(job);
+void run(Batch batch) {
   const Turn turn;
-  job.threads = turn.threads();
-  run(choose(job), job);
+  batch.first.threads = turn.threads();
+  batch.variant = variant();
+  batch.always = true;
+  frugalblas_run_batch(nullptr, &batch);
 }
 
-// ---- one triangle
-
-static Gemm block(const Gemm& g, index_t row, index_t rows, index_t column, index_t columns) {
-  Gemm part = g;
-  part.M = rows;
-  part.N = columns;
-  part.A.data += row * g.A.row_stride;
-  part.B.data += column * g.B.col_stride;
-  part.C.data += row * g.C.row_stride + column * g.C.col_stride;
-  return part;
-}
-
-// A block on the diagonal: computed whole in `copy`, (size,size), of which the triangle is kept.
-static void run_diagonal(const Strategy& strategy, const Gemm& part, bool upper, float* copy) {
-  Gemm whole = part;
-  whole.C = {copy, part.N, 1};
-  whole.beta = 0;
-  run(strategy, whole);
-  for (index_t i = 0; i < part.M; ++i)
-    for (index_t j = upper ? i : 0; j < (upper ? part.N : i + 1); ++j) {
-      float& c = part.C.data[i * part.C.row_stride + j * part.C.col_stride];
-      const float product = copy[i * part.N + j];
-      c = part.beta == 0 ? product : product + part.beta * c;
+// Matrices of a batch usually lie at equal distances, as a tensor's do: as many as do are one job. Those that share a
+// C, for which the interface sets no order, take theirs.
+void run(const Gemm& job, index_t count, const float* const* a, const float* const* b, float* const* c) {
+  for (index_t i = 0, next; i < count; i = next) {
+    const auto step = [&](auto* const* x, index_t at) {
+      return static_cast<index_t>(reinterpret_cast<std::intptr_t>(x[at + 1]) - reinterpret_cast<std::intptr_t>(x[at]));
+    };
+    Batch batch{job, 1, 0, 0, 0};
+    batch.first.A.data = a[i], batch.first.B.data = b[i], batch.first.C.data = c[i];
+    next = i + 1;
+    if (next < count && c[i] != c[next]) {
+      const index_t steps[] = {step(a, i), step(b, i), step(c, i)};
+      while (next < count && step(a, next - 1) == steps[0] && step(b, next - 1) == steps[1] &&
+             step(c, next - 1) == steps[2])
+        ++next;
+      constexpr index_t bytes = sizeof(float);
+      batch.count = next - i;
+      batch.a_step = steps[0] / bytes, batch.b_step = steps[1] / bytes, batch.c_step = steps[2] / bytes;
     }
-}
-
-// Blocks on the diagonal are computed twice over, so they should be small, and a product of large blocks is the faster
-// one per flop, so everything else should be large: halves of halves. 256 KiB, an L2 cache, for a block's copy.
-constexpr index_t diagonal_block = 256;
-
-static void run_halves(const Strategy& strategy, const Gemm& g, bool upper, index_t smallest, float* copy) {
-  const index_t n = g.N;
-  if (n <= smallest) return copy ? run_diagonal(strategy, g, upper, copy) : run(strategy, g);
-  const index_t half = (n / 2 + smallest - 1) / smallest * smallest;
-  run_halves(strategy, block(g, 0, half, 0, half), upper, smallest, copy);
-  run_halves(strategy, block(g, half, n - half, half, n - half), upper, smallest, copy);
-  run(strategy, upper ? block(g, 0, half, half, n - half) : block(g, half, n - half, 0, half));
-}
-
-// Every part is computed by the strategy for the whole product, so a triangle has the bits that sgemm gives it.
-void run_triangle(Gemm job, bool upper) {
-  const index_t n = job.N;
-  if (n == 0) return;
-  if (job.K == 0 || job.alpha == 0) {
-    if (job.beta == 1) return;
-    for (index_t i = 0; i < n; ++i) scale(block(job, i, 1, upper ? i : 0, upper ? n - i : i + 1));
-    return;
+    run(batch);
   }
+}
+
+void run_triangle(Gemm job, bool upper) {
   const Turn turn;
   job.threads = turn.threads();
-  const Strategy strategy = choose(job);
-  float* const copy = static_cast<float*>(std::malloc(diagonal_block * diagonal_block * sizeof(float)));
-  run_halves(strategy, job, upper, copy ? diagonal_block : 1, copy);  // a block of one element needs no copy
-  std::free(copy);
+  frugalblas_run_triangle(variant(), &job, upper);
 }
 
 }  // namespace fb::blas

@@ -61,7 +61,7 @@ static void test_triangle(index_t n, index_t k, int threads) {
   for (const bool upper : {false, true}) {
     std::fill(half.begin(), half.end(), 7.0f);
     g.C = {half.data(), n, 1};
-    expect(frugalblas_run_triangle(&g, upper) == Status::done, "a triangle", threads);
+    frugalblas_run_triangle(nullptr, &g, upper);
     bool right = true;
     for (index_t i = 0; i < n; ++i)
       for (index_t j = 0; j < n; ++j) {

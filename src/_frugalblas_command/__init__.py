@@ -16,6 +16,15 @@ def main() -> int:
     """Run the command line; the exit status."""
     global without_kernels
     without_kernels = len(sys.argv) < 2 or sys.argv[1] in NEED_NO_KERNELS
+    if sys.argv[1:2] == ["run"]:
+        from frugalblas import run_cli
+
+        options = run_cli.plain_options(sys.argv[2:])
+        if options is not None:
+            try:
+                return run_cli.run_program(options)
+            except KeyboardInterrupt:
+                return 130
     from frugalblas.cli import main as command
 
     return command()

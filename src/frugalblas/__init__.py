@@ -6,12 +6,14 @@
 """
 
 import sys as _sys
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+
+TYPE_CHECKING = False  # what the module typing defines, without importing it
+if TYPE_CHECKING:
+    from typing import Any as _Any
+del TYPE_CHECKING
 
 # Commands such as `frugalblas run` need nothing of this, and would have another program wait for NumPy.
-if _TYPE_CHECKING or not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False):
+if not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False):
     from importlib.metadata import version as _version
 
     from ._core import explain, free_workspace, matmul, sgemm
@@ -45,8 +47,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> "_Any":
     # Loaded on first use: a program that only multiplies does not pay for it.
     if name == "energy":
-        return _import_module(".energy", __name__)
+        from importlib import import_module
+
+        return import_module(".energy", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # `frugalblas run` has a program wait for what is imported here
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from typing import Any
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 SCOPES = ("cpu", "cpu+dram", "gpu", "node", "platform")
@@ -33,6 +35,9 @@ examples:
 
 def add_commands(subparsers: Any) -> None:
     """Add the commands to what ``add_subparsers`` returned; each sets ``run``."""
+    import argparse
+    from pathlib import Path
+
     raw = argparse.RawDescriptionHelpFormatter
     run = subparsers.add_parser(
         "run", help="run a program with its float32 products on frugalblas", epilog=RUN_EPILOG, formatter_class=raw
@@ -81,7 +86,51 @@ def _say(text: str) -> None:
     print(f"frugalblas: {text}", file=sys.stderr)
 
 
-def _command(options: argparse.Namespace) -> list[str]:
+class RunOptions:
+    """What ``frugalblas run`` was asked for, as argparse would say it."""
+
+    observe: bool = False
+    json: str | None = None
+    scope: str = "cpu+dram"
+    sysfs_root: str = "/sys"
+    module: Sequence[str] | None = None
+    program: Sequence[str] = ()
+
+
+def plain_options(words: Sequence[str]) -> RunOptions | None:
+    """The options in `words`, which follow ``run``; None if argparse should have a look at them.
+
+    argparse takes as long to import as all else that a program waits for together. Every call it would accept and that
+    spells its options out is understood here, and none that it would refuse.
+    """
+    options, words = RunOptions(), list(words)
+    while words:
+        word = words[0]
+        if not word.startswith("-") or word == "--":
+            options.program = words
+            return options
+        if word == "-m":
+            options.module = words[1:]
+            return options
+        name, equals, value = word.partition("=")
+        if name == "--observe" and not equals:
+            options.observe = True
+            del words[0]
+            continue
+        if name not in ("--json", "--scope", "--sysfs-root"):
+            return None
+        if not equals:
+            if len(words) < 2 or words[1].startswith("-"):
+                return None
+            value = words[1]
+        if name == "--scope" and value not in SCOPES:
+            return None
+        setattr(options, name[2:].replace("-", "_"), value)
+        del words[: 1 if equals else 2]
+    return None
+
+
+def _command(options: RunOptions) -> list[str]:
     """The words to start; empty if none were given."""
     if options.module is not None:
         return [sys.executable, "-m", *options.module] if options.module else []
@@ -91,7 +140,7 @@ def _command(options: argparse.Namespace) -> list[str]:
     return [sys.executable, *words] if words else []
 
 
-def run_program(options: argparse.Namespace) -> int:
+def run_program(options: RunOptions) -> int:
     """``frugalblas run``."""
     from frugalblas import child
     from frugalblas.run import command, libraries
@@ -117,6 +166,8 @@ def run_program(options: argparse.Namespace) -> int:
 
     try:
         if file is not None:
+            import json
+
             with file:
                 json.dump(report.to_dict(profile), file, indent=1, allow_nan=False)
                 file.write("\n")
@@ -140,7 +191,7 @@ def run_preload(options: argparse.Namespace) -> int:
     from frugalblas.run import libraries
 
     try:
-        path = libraries.library(libraries.BLAS)
+        path = libraries.path(libraries.BLAS)
         libraries.preload_value(path, None)
     except libraries.Refused as refused:
         _say(str(refused))

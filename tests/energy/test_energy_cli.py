@@ -186,18 +186,10 @@ def test_run_reports_death_by_signal_as_shells_do(vm):
 
 
 def test_run_subtracts_idle_when_asked(tree, capfd, world, monkeypatch):
-    monkeypatch.setattr(command, "start", lambda command: FakeChild(world))
+    monkeypatch.setattr(command.Child, "start", lambda child, words: None)
+    monkeypatch.setattr(command.Child, "wait", lambda child: world.work(100.0, 1.0)() or 0)
     assert run("run", "--scope", "cpu", "--idle-seconds", 6, "--", "work") == 0
     assert "net 80." in capfd.readouterr().err
-
-
-class FakeChild:
-    def __init__(self, world):
-        self.world = world
-
-    def wait(self):
-        self.world.work(100.0, 1.0)()
-        return 0
 
 
 CHILD = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..child import CommandError, exit_status, forwarding_signals, start
+from ..child import Child, CommandError, exit_status
 from .meter import Meter
 from .reading import Reading
 
@@ -18,7 +18,7 @@ def run_command(command: Sequence[str], meter: Meter) -> tuple[int, Reading]:
     of the keyboard reach the child by themselves. What the zones measure is the whole machine, not this program alone.
     Raises CommandError if it cannot be started.
     """
-    with forwarding_signals() as children, meter.region(command[0]) as reading:
-        children.append(start(command))
-        status = children[0].wait()
+    with Child() as child, meter.region(command[0]) as reading:
+        child.start(command)
+        status = child.wait()
     return exit_status(status), reading

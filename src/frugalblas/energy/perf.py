@@ -8,6 +8,7 @@ assumes 200 W per package; a read extends it too, so there is one at least every
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -45,16 +46,34 @@ class Kernel(Protocol):
         """Stop counting."""
 
 
+# struct perf_event_attr in its first version: type, size, config, period, sample type, read_format, flags and others.
+ATTRIBUTES = struct.Struct("<IIQ16xQ24x")
+READ_FORMAT = 1 | 2 | 8  # times enabled and running, and the group
+CLOSE_ON_EXEC = 8
+SYSTEM_CALL = {"x86_64": 298, "aarch64": 241}
+
+
 class LinuxKernel:
     """The real one."""
 
     def open(self, type: int, config: int, cpu: int, group: int) -> int:
-        """perf_event_open(2), by the compiled core, which is loaded here and not before."""
-        from .._core import perf_event_open
+        """perf_event_open(2), for which neither Python nor the C library has a function.
 
-        descriptor = perf_event_open(type, config, cpu, group)
+        The power PMU accepts no sampling period, no exclude bit and no pid: all of them stay zero. It counts at once.
+        """
+        import ctypes
+
+        number = SYSTEM_CALL.get(os.uname().machine)
+        if number is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        attributes = ATTRIBUTES.pack(type, ATTRIBUTES.size, config, READ_FORMAT)
+        system_call = ctypes.CDLL(None, use_errno=True).syscall
+        system_call.restype, long = ctypes.c_long, ctypes.c_long
+        descriptor = int(
+            system_call(long(number), attributes, long(-1), long(cpu), long(group), ctypes.c_ulong(CLOSE_ON_EXEC))
+        )
         if descriptor < 0:
-            raise OSError(-descriptor, os.strerror(-descriptor))
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return descriptor
 
     def read(self, descriptor: int, size: int) -> bytes:

@@ -1,25 +1,26 @@
-"""Runs a program with our BLAS preloaded, and collects what its processes wrote about their products."""
+"""Runs a program with our BLAS preloaded, and collects what its processes wrote about their products.
+
+The program waits for what is imported here; what only its end needs is imported there.
+"""
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
-import tempfile
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from .. import child
-from . import found, libraries
+from . import libraries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..energy import Meter, Reading
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .energy import MachineEnergy
     from .report import Profile
 
-LABEL = "of the whole machine during the run, not of the products alone"
+EVENTS = ("energy-pkg", "energy-cores", "energy-ram", "energy-gpu")
 
 
 def run(command: Sequence[str], *, observe: bool, scope: str, sysfs_root: str) -> Profile:
@@ -27,87 +28,90 @@ def run(command: Sequence[str], *, observe: bool, scope: str, sysfs_root: str) -
 
     observe: leave its products where they were, and only count them. scope and sysfs_root: see `frugalblas energy`.
     """
-    library = libraries.library(libraries.OBSERVE)
-    program = found.executable(command[0])
-    found.refuse_program(program)
-    folder = Path(tempfile.mkdtemp(prefix="frugalblas-run-"))
+    library = libraries.path(libraries.OBSERVE)
+    program = None if command[0] == sys.executable else _checked(command[0])
+    preload = libraries.preload_value(library, os.environ.get("LD_PRELOAD"))
+    folder = _scratch_folder()
     try:
         environment = {
             **os.environ,
-            "LD_PRELOAD": libraries.preload_value(library, os.environ.get("LD_PRELOAD")),
-            "FRUGALBLAS_PROFILE": str(folder),
+            "LD_PRELOAD": preload,
+            "FRUGALBLAS_PROFILE": folder,
             "FRUGALBLAS_OBSERVE": "1" if observe else "0",
         }
-        with _energy(scope, sysfs_root) as energy, child.forwarding_signals() as children:
-            started = time.perf_counter()
-            children.append(child.start(command, environment))
-            returncode = children[0].wait()
-            seconds = time.perf_counter() - started
-        from . import records  # what is needed after the program loads after it
-        from .report import Profile
+        counters = _counters(scope, sysfs_root)
+        try:
+            with child.Child() as running:
+                started = time.perf_counter()
+                running.start(command, environment)
+                returncode = running.wait()
+                seconds = time.perf_counter() - started
+        finally:
+            energy = counters.end() if counters else {}
+        from . import records
 
         read = records.read(folder)
     finally:
+        import shutil
+
         shutil.rmtree(folder, ignore_errors=True)
+    if not counters:
+        from .energy import unavailable
+
+        energy = unavailable(scope, sysfs_root)
+    from .report import Profile
+
     profile = Profile(command, observe, returncode, seconds, read, energy)
-    if not profile.total.calls:
-        profile.notes += found.explain(read.processes, program)
-    elif observe and not all(product.forwarded for product in read.products):
-        profile.notes.append("some products had no other BLAS to go to, and ran on frugalblas")
-    if read.lost_calls:
-        profile.notes.append(f"{read.lost_calls} calls are missing: a thread's table was full")
+    profile.notes += _notes(profile, program or command[0])
     return profile
 
 
-@contextmanager
-def _energy(scope: str, sysfs_root: str) -> Iterator[dict[str, Any]]:
-    """Yields a dict that is filled at the end: the energy meanwhile, or the reason why it is not known.
+def _notes(profile: Profile, program: Path | str) -> list[str]:
+    from . import found
 
-    The program must not wait for modules that only find out that there is no counter: they are loaded after it.
-    """
-    result: dict[str, Any] = {}
-    if not _counters_may_exist(sysfs_root):
-        yield result
-        with _meter(scope, sysfs_root) as meter:
-            result["reason"] = _reason(meter) or "the machine got a counter during the run"
-        return
-    with _meter(scope, sysfs_root) as meter:
-        with meter.region("run") as reading:
-            yield result
-        result.update(_figures(meter, reading))
+    notes = []
+    if not profile.total.calls:
+        notes += found.explain(profile.records.processes, program)
+    elif profile.observed_only and not all(product.forwarded for product in profile.records.products):
+        notes.append("some products had no other BLAS to go to, and ran on frugalblas")
+    if profile.records.lost_calls:
+        notes.append(f"{profile.records.lost_calls} calls are missing: a thread's table was full")
+    return notes
 
 
-@contextmanager
-def _meter(scope: Any, sysfs_root: str) -> Iterator[Meter]:
-    from ..energy import Meter, discover
+def _checked(word: str) -> Path | None:
+    """The file that `word` starts. Refused if the library would keep it from starting."""
+    from . import found
 
-    sources = discover(sysfs_root=sysfs_root)
-    try:
-        with Meter(scope, sources=sources, on_missing="none") as meter:
-            yield meter
-    finally:
-        for source in sources:
-            source.close()
+    program = found.executable(word)
+    found.refuse_program(program)
+    return program
 
 
-def _figures(meter: Meter, reading: Reading) -> dict[str, Any]:
-    what = {"reading": reading.as_dict(), "scope": meter.scope, "label": LABEL}
-    if reading.gross is None:
-        return {**what, "reason": str(reading.problem) if reading.problem else _reason(meter)}
-    return {**what, "text": f"{meter.scope} energy {reading.gross}, {reading.power}: {LABEL}"}
+def _scratch_folder() -> str:
+    """A new folder, as tempfile.mkdtemp makes it, which takes longer to import than everything here."""
+    name = f"frugalblas-run-{os.urandom(8).hex()}"
+    for parent in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp", os.curdir):
+        if not parent:
+            continue
+        try:
+            folder = os.path.join(os.path.abspath(parent), name)
+            os.mkdir(folder, 0o700)
+        except OSError:
+            continue
+        return folder
+    raise libraries.Refused("no folder for temporary files can be written to; set TMPDIR to one")
 
 
-def _reason(meter: Meter) -> str:
-    """Why there is no energy; several sources often have one reason: "powercap: none; perf: none"."""
-    sources: dict[str, list[str]] = {}
-    for missing in meter.selection.missing:
-        source, _, reason = missing.partition(": ")
-        sources.setdefault(reason or missing, []).append(source)
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in sources.items())
+def _counters(scope: str, sysfs_root: str) -> MachineEnergy | None:
+    """Counts from here on, if there may be counters. If not, the program need not wait for finding that out."""
+    # A hypervisor may show the event of the whole machine alone, which says nothing of a CPU.
+    events = EVENTS if scope.startswith("cpu") else (*EVENTS, "energy-psys")
+    devices = [f"{sysfs_root}/bus/event_source/devices/power/events/{event}" for event in events]
+    powercap = f"{sysfs_root}/class/powercap"
+    zones = os.listdir(powercap) if os.path.isdir(powercap) else []
+    if not zones and not any(map(os.path.exists, [*devices, "/dev/nvidiactl", "/dev/kfd"])):
+        return None
+    from .energy import MachineEnergy
 
-
-def _counters_may_exist(sysfs_root: str) -> bool:
-    patterns = ("/class/powercap/*", "/bus/event_source/devices/power")
-    return any(glob.glob(sysfs_root + pattern) for pattern in patterns) or any(
-        os.path.exists(device) for device in ("/dev/nvidiactl", "/dev/kfd")
-    )
+    return MachineEnergy(scope, sysfs_root)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 PT_DYNAMIC, PT_INTERP = 2, 3
-SHT_DYNSYM = 11
+SHT_RELA, SHT_DYNSYM = 4, 11
+JUMP_SLOTS = (7, 1026)  # relocations of calls, on x86-64 and aarch64
 DT_SYMBOLIC, DT_FLAGS, DF_SYMBOLIC = 16, 30, 2
+RELOCATION = struct.Struct("<QQq")  # address, symbol << 32 | type, addend
 SYMBOL = struct.Struct("<IBBHQQ")  # name, info, other, section (0: imported), value, size
 
 
@@ -28,6 +31,9 @@ class Elf(NamedTuple):
     bits: int
     imports: frozenset[str] = frozenset()
     defines: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+    """What it calls through its table, where another library's function can take the place: imports, and names of its
+    own, as PyTorch has them."""
 
 
 def read(path: Path | str, names: tuple[str, ...] = ()) -> Elf | None:
@@ -59,15 +65,27 @@ def _read(data: mmap.mmap, names: tuple[str, ...]) -> Elf | None:
     headers = [struct.unpack_from("<IIQQQQII", data, sections + i * section_size) for i in range(section_count)]
     imports: set[str] = set()
     defines: set[str] = set()
+    numbers: dict[int, str] = {}
     for _name, kind, _flags, _address, offset, length, link, _info in headers if names else ():
         if kind != SHT_DYNSYM:
             continue
         wanted = _offsets(data, headers[link][4], headers[link][5], names)
         # A library such as PyTorch's has 100,000 symbols: only those with a wanted name are unpacked further.
-        for name, _, _, section, _, _ in SYMBOL.iter_unpack(data[offset : offset + length]) if wanted else ():
+        symbols = SYMBOL.iter_unpack(data[offset : offset + length]) if wanted else ()
+        for number, (name, _, _, section, _, _) in enumerate(symbols):
             if name in wanted:
                 (defines if section else imports).add(wanted[name])
-    return Elf(interpreter, True, symbolic, 64, frozenset(imports), frozenset(defines))
+                numbers[number] = wanted[name]
+    tables = [(header[4], header[5]) for header in headers if header[1] == SHT_RELA and numbers]
+    calls = {numbers[number] for table in tables for number in _called(data, *table) if number in numbers}
+    return Elf(interpreter, True, symbolic, 64, frozenset(imports), frozenset(defines), frozenset(calls))
+
+
+def _called(data: mmap.mmap, offset: int, length: int) -> Iterator[int]:
+    """Numbers of the symbols in a table of relocations, if it is the one of calls (``.rela.plt``)."""
+    if length >= RELOCATION.size and RELOCATION.unpack_from(data, offset)[1] & 0xFFFFFFFF in JUMP_SLOTS:
+        for _, info, _ in RELOCATION.iter_unpack(data[offset : offset + length]):
+            yield info >> 32
 
 
 def _offsets(data: mmap.mmap, strings: int, size: int, names: tuple[str, ...]) -> dict[int, str]:

@@ -22,6 +22,7 @@ NAMES = (
     *(f"{prefix}{routine}{end}" for routine in _ROUTINES for prefix in _PREFIXES for end in ("_", "_64_")),
     *(f"{prefix}cblas_{routine}{end}" for routine in _ROUTINES for prefix in _PREFIXES for end in ("", "64_")),
     *(f"cblas_{routine}_64" for routine in _ROUTINES),
+    "cblas_sgemm_batch",
 )
 # Libraries whose file name says that they multiply matrices.
 MULTIPLIES = re.compile(r"blas|blis|mkl|lapack|atlas|flame|dnnl|accelerate|eigen|xla|ggml|_cython_blas|(^|/)cy\.", re.I)
@@ -67,10 +68,10 @@ def obstacle(program: Path | None) -> str | None:
     return None
 
 
-def explain(processes: Sequence[Process], program: Path | None) -> list[str]:
+def explain(processes: Sequence[Process], program: Path | str) -> list[str]:
     """Sentences about a run without products."""
     if not processes:
-        why = obstacle(program) or "the program ended before it could be, or cleared LD_PRELOAD"
+        why = obstacle(executable(str(program))) or "the program ended before it could be, or cleared LD_PRELOAD"
         return [f"the library was not loaded: {why}"]
     lost = sorted({process.lost for process in processes if process.lost})
     if lost:
@@ -87,8 +88,8 @@ def _libraries(loaded: Sequence[str], programs: Sequence[str]) -> list[str]:
         found = elf.read(path, NAMES)
         if found is None:
             continue
-        if found.imports:
-            callers.append(f"{module(path)} ({', '.join(sorted(found.imports))})")
+        if called := found.imports | (found.calls if not found.symbolic else frozenset()):
+            callers.append(f"{module(path)} ({', '.join(sorted(called))})")
         elif found.defines and found.symbolic:
             hidden.append(f"{path} (linked with -Bsymbolic: its {', '.join(sorted(found.defines))} cannot be replaced)")
         elif not found.defines and MULTIPLIES.search(os.path.basename(path)):

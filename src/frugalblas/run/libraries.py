@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+
+TYPE_CHECKING = False  # `frugalblas run` has a program wait for what is imported here
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLAS, OBSERVE, CORE = "libfrugalblas_blas.so", "libfrugalblas_observe.so", "libfrugalblas.so"
 PROVIDER = "blas_provider/libblas.so.3"
@@ -17,19 +19,30 @@ class Refused(Exception):
 
 def folder() -> Path:
     """Where the compiled half of the package is, beside which everything else lies."""
+    from pathlib import Path
+
+    return Path(_folder())
+
+
+def _folder() -> str:
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.exists(os.path.join(package, CORE)):
+        return package
+    from importlib.util import find_spec  # an editable installation has the two halves in two places
+
     spec = find_spec("frugalblas._core")
     if spec is None or spec.origin is None:
         raise Refused("the compiled half of frugalblas is not installed; reinstall the package")
-    return Path(spec.origin).parent
+    return os.path.dirname(spec.origin)
 
 
-def library(name: str) -> Path:
+def path(name: str) -> str:
     """The path of one of our libraries. Refused if it cannot be preloaded here, or is not installed."""
     refuse_platform()
-    path = folder() / name
-    if not path.is_file():
-        raise Refused(f"{path} is missing; reinstall the package")
-    return path
+    file = os.path.join(_folder(), name)
+    if not os.path.isfile(file):
+        raise Refused(f"{file} is missing; reinstall the package")
+    return file
 
 
 def refuse_platform(platform: str = sys.platform, confstr: str | None = None) -> None:
@@ -49,7 +62,7 @@ def _libc() -> str:
         return ""
 
 
-def preload_value(path: Path, before: str | None) -> str:
+def preload_value(path: Path | str, before: str | None) -> str:
     """LD_PRELOAD with `path` in front of what it was. Refused if the path cannot be written there."""
     if any(character in str(path) for character in ": "):
         raise Refused(f"LD_PRELOAD cannot hold a path with a space or a colon: {path}; install frugalblas elsewhere")

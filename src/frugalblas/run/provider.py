@@ -66,8 +66,8 @@ class Plan:
 
 def plan(rest: Path | None) -> Plan:
     """Find the files. Refused if the rest of BLAS is not on this system, or not in the library that was named."""
-    core = libraries.library(libraries.CORE)
-    template = libraries.library(libraries.PROVIDER)
+    core = Path(libraries.path(libraries.CORE))
+    template = Path(libraries.path(libraries.PROVIDER))
     return Plan(template, core, find_rest() if rest is None else checked(rest))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 HEADER = struct.Struct("<8sIIIIIIQ24x")
 SLOT = struct.Struct("<QQqqqQQdQIIII")
 MAGIC = b"FBPROF1\0"
-ROUTINES = ("sgemm", "sgemv", "ssyrk")
+ROUTINES = ("sgemm", "sgemv", "ssyrk", "sgemm_batch")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Product:
     symbol: str
     routine: str
     shape: tuple[int, int, int] | None
-    """M, N, K (sgemv: K is 1; ssyrk: M is N); None for the shapes for which a table had no room left."""
+    """M, N, K (sgemv: K is 1; ssyrk: M is N); None for several, and for those for which a table had no room left."""
     calls: int
+    """Of sgemm_batch, the products in them."""
     seconds: float
     flops: float
     forwarded: bool
@@ -51,9 +52,9 @@ class Records:
     lost_calls: int
 
 
-def read(folder: Path) -> Records:
+def read(folder: Path | str) -> Records:
     """Everything in `folder`. A file that is cut short (a full disk) counts for what it holds."""
-    records = Records([], [], 0)
+    folder, records = Path(folder), Records([], [], 0)
     for path in sorted(folder.glob("*.table")):
         _read_table(path.read_bytes(), records)
     for path in sorted(folder.glob("*.process")):
