@@ -37,6 +37,15 @@ CARDS = [
 ]
 SPEED = {"python": 2e4, "naive": 2e5, "blocked": 4e6, "openmp": 4e6, "openblas": 5e6}  # flops per second and thread
 PEAK = 8e6
+ENERGY = {
+    "joules_per_call": 1.0,
+    "joules_per_call_u": 0.1,
+    "watts": 2.0,
+    "seconds": 0.5,
+    "source": "made up",
+    "calls": 3,
+}
+TRACE = {"study": "power", "source": "made up", "seconds": [1.0], "watts": [], "marks": []}
 FACTS = {"cpu": {"model": "Made-up CPU", "cpus": 2}, "variant": "v3", "version": "0", "numpy": "2", "python": "3"}
 
 
@@ -648,6 +657,11 @@ def test_a_result_survives_its_file(tmp_path):
         (lambda r: r["cases"][0].update(seconds=[], started_seconds=[]), r"cases\[0\]: status 'ok' with 0 samples"),
         (lambda r: r["cases"][0].update(error_u=float("nan")), r"error_u: nan is not a number"),
         (lambda r: r.update(cases={}), "result.cases: {} is not a list"),
+        (lambda r: r["cases"].append(r["cases"][0]), r"cases\[\d+\] is the same case as result.cases\[0\]"),
+        (lambda r: r["cases"][0].update(study="mine"), r"cases\[0\].study: 'mine' is not among result.studies"),
+        (lambda r: r["cases"][0].update(parameters=[]), r"cases\[0\].parameters: \[\] is not a dict"),
+        (lambda r: r["cases"][0].update(energy=ENERGY), r"cases\[0\]: joules_per_call is not that of its energy"),
+        (lambda r: r.update(traces=[TRACE]), r"traces\[0\]: 1 times but 0 powers"),
     ],
 )
 def test_a_result_that_is_not_one_is_refused_with_the_reason(change, message, tmp_path):
@@ -657,6 +671,40 @@ def test_a_result_that_is_not_one_is_refused_with_the_reason(change, message, tm
     path.write_text(json.dumps(document))
     with pytest.raises(schema.BadResult, match=message):
         schema.read(str(path))
+
+
+def test_fields_of_a_later_version_are_named_and_ignored(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    document["weather"] = "fine"
+    document["cases"][1]["mood"] = 1
+    del document[schema.CHECKSUM]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    with pytest.warns(schema.ResultWarning, match=r"does not know it: result.weather, result.cases\[\].mood"):
+        assert schema.read(str(path))["cases"][1]["strategy"]
+
+
+def test_an_edited_file_is_read_with_a_warning_and_one_laid_out_anew_without(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(dict(reversed(document.items()))))
+    assert schema.read(str(path))["cases"]
+    document["cases"][0]["seconds"][0] /= 2
+    path.write_text(json.dumps(document))
+    with pytest.warns(schema.ResultWarning, match="edited after it was written"):
+        assert schema.read(str(path))["cases"]
+
+
+def test_a_file_from_before_there_were_studies_is_read(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    del document[schema.CHECKSUM]
+    document.pop("studies", None)
+    for case in document["cases"]:
+        for field_of_today in set(case) - schema.CaseRecord.__required_keys__:
+            del case[field_of_today]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    assert schema.study_of(schema.read(str(path))["cases"][0]) == "ladder"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\xff", '{"schema": 1}'])
@@ -685,7 +733,7 @@ def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(schema.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         destination.write("later")
     assert path.read_text() == "earlier"
