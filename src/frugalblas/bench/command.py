@@ -10,7 +10,7 @@ from typing import NoReturn
 import frugalblas
 from frugalblas import _core
 
-from . import cases, engine, joules, machine, plan, progress, runner, schema
+from . import cases, engine, joules, machine, outputs, plan, progress, runner, schema
 from .cases import RequestError
 from .output import page_width, show
 from .page import render
@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         chosen, result = prepare(options)
         destination = None if options.json in (None, "-") else schema.Destination(options.json)
+        shown = outputs.prepare(options)
     except RequestError as error:
         refuse(str(error))
     except OSError as error:
@@ -53,7 +54,15 @@ def run(options: argparse.Namespace) -> int:
     show(render(result, page_width()), sys.stderr if options.json == "-" else sys.stdout)
     if options.json == "-":
         show(schema.to_json(result), sys.stdout)
-    return status
+    return max(status, write_outputs(shown, result))
+
+
+def write_outputs(shown: outputs.Outputs, result: Result) -> int:
+    """Pages and figures; the exit status that they call for."""
+    problems = shown.write(result)
+    for problem in problems:
+        print(f"frugalblas: {problem}", file=sys.stderr)
+    return EXIT_BAD_RESULT if problems else EXIT_OK
 
 
 def prepare(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
@@ -118,8 +127,12 @@ def show_file(options: argparse.Namespace) -> int:
         refuse(f"--from: {options.from_file!r} cannot be read: {error}")
     except OSError as error:
         refuse(f"--from: {options.from_file!r} cannot be read: {error.strerror}")
+    try:
+        shown = outputs.prepare(options)
+    except RequestError as error:
+        refuse(str(error))
     show(render(result, page_width()), sys.stdout)
-    return exit_status(result)
+    return max(exit_status(result), write_outputs(shown, result))
 
 
 def exit_status(result: Result) -> int:

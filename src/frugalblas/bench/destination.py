@@ -28,15 +28,16 @@ class Destination:
         with tempfile.TemporaryFile(dir=self._path.parent):
             pass
 
-    def write(self, text: str) -> None:
-        """Write aside, flush to disk, rename. A device or pipe is written to as it is."""
+    def write(self, content: str | bytes) -> None:
+        """Write aside, flush to disk, rename; text as UTF-8. A device or pipe is written to as it is."""
+        data = content.encode("utf-8") if isinstance(content, str) else content
         if self._special:
-            self._path.write_text(text, encoding="utf-8")
+            self._path.write_bytes(data)
             return
         aside = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         try:
-            with aside.open("x", encoding="utf-8") as file:
-                file.write(text)
+            with aside.open("xb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             if self._path.exists():

@@ -67,8 +67,9 @@ def _heading(result: Result, width: int) -> list[str]:
     return text.paragraph("; ".join(facts), width)
 
 
-def _columns(wide: bool) -> list[Column]:
-    columns: list[Column] = [
+def columns(wide: bool) -> list[Column]:
+    """The columns of the table; at 120 characters and more there are more."""
+    found: list[Column] = [
         ("", "strategy", lambda row: row.strategy),
         ("", "course", lambda row: row.course or NONE),
         ("", "threads", lambda row: str(row.threads)),
@@ -81,19 +82,19 @@ def _columns(wide: bool) -> list[Column]:
         ("J per", "call", lambda row: optional(row.joules_per_call)),
     ]
     if wide:
-        columns += [
+        found += [
             ("GFLOP", "per J", _gflop_per_joule),
             ("s per", "call", lambda row: text.number(row.seconds)),
             ("", "samples", lambda row: str(len(row.record["seconds"]))),
         ]
-    return columns
+    return found
 
 
 def _main_table(result: Result, size: Size, width: int) -> list[str]:
-    columns = _columns(width >= WIDE)
+    shown = columns(width >= WIDE)
     body = []
     for row in figures.rows(result, size):
-        cells = [cell(row) for _, _, cell in columns]
+        cells = [cell(row) for _, _, cell in shown]
         if len(cells[0]) > LONGEST_LABEL:
             body.append([cells[0]])
             cells[0] = ""
@@ -106,7 +107,7 @@ def _main_table(result: Result, size: Size, width: int) -> list[str]:
     title = f"M x N x K = {size.M} x {size.N} x {size.K}"
     if peaks:
         title += f"; FMA peak by threads: {', '.join(peaks)}"
-    head = [[first for first, _, _ in columns], [second for _, second, _ in columns]]
+    head = [[first for first, _, _ in shown], [second for _, second, _ in shown]]
     return [*text.paragraph(title, width), *text.table(head, body, left=2, gap=WIDE_GAP if width >= WIDE else " ")]
 
 
@@ -138,7 +139,11 @@ def _speed(record: CaseRecord | None) -> str:
 
 
 def _notes(result: Result, width: int) -> list[str]:
-    """Why something is missing, and what the columns mean."""
+    return [line for note in (*notes(result), COLUMNS_EXPLAINED) for line in text.paragraph(note, width)]
+
+
+def notes(result: Result) -> list[str]:
+    """Why something is missing, and what to be careful with: one sentence each."""
     lines = []
     for record in result["cases"]:
         if record["status"] in ("wrong", "failed"):
@@ -154,8 +159,7 @@ def _notes(result: Result, width: int) -> list[str]:
         lines.append(f"interrupted: {missing} of {len(result['cases'])} cases were not reached")
     if result["energy"]["reason"] is not None:
         lines.append(f"joules: {result['energy']['reason']}")
-    lines.append(COLUMNS_EXPLAINED)
-    return [line for note in lines for line in text.paragraph(note, width)]
+    return lines
 
 
 def _noise(result: Result) -> list[str]:
