@@ -123,10 +123,19 @@ class Page:
 
     def open(self, *, scripts: bool = True) -> None:
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
+        loads = self._loads()
         self.call("Page.navigate", url=self._path.as_uri())
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self._loads() == loads:
+            assert time.monotonic() < end, f"not loaded within {PATIENCE_SECONDS} s: {self._path}"
+            time.sleep(0.05)
         if scripts:
             settled = "document.readyState === 'complete' && !!document.documentElement.dataset.charts"
             self.wait(settled)
+
+    def _loads(self) -> int:
+        self.call("Page.getFrameTree")  # takes in the events before its answer
+        return sum(event["method"] == "Page.loadEventFired" for event in self._browser.events(self._session))
 
     def wait(self, condition: str) -> None:
         end = time.monotonic() + PATIENCE_SECONDS

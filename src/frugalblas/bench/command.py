@@ -51,10 +51,22 @@ def run(options: argparse.Namespace) -> int:
         except OSError as error:
             print(f"frugalblas: {options.json!r} was not written: {error.strerror}", file=sys.stderr)
             status = EXIT_BAD_RESULT
-    show(render(result, page_width()), sys.stderr if options.json == "-" else sys.stdout)
-    if options.json == "-":
-        show(schema.to_json(result), sys.stdout)
-    return max(status, write_outputs(shown, result))
+    try:
+        show(render(result, page_width()), sys.stderr if options.json == "-" else sys.stdout)
+        if options.json == "-":
+            show(schema.to_json(result), sys.stdout)
+    finally:  # even if the reader of the table has gone
+        status = max(status, write_outputs(shown, result))
+    if options.report is None:
+        print(page_hint(options.json), file=sys.stderr)
+    return status
+
+
+def page_hint(json_path: str | None) -> str:
+    """How to get the page of a run that was shown as a table."""
+    if json_path in (None, "-"):
+        return "For a page with charts add: --report page.html"
+    return f"For a page with charts: frugalblas bench --from {json_path} --report page.html"
 
 
 def write_outputs(shown: outputs.Outputs, result: Result) -> int:

@@ -12,7 +12,8 @@ from .destination import Destination
 from .records import Result
 
 FORMATS = ("png", "svg")
-WIDTH, HEIGHT, PER_BAR, DPI = 7.2, 4.3, 0.3, 200  # inches; dots per inch of the PNG
+LONG_NAME = 25  # of a series: three such do not fit side by side
+WIDTH, HEIGHT, PER_BAR, DPI = 7.2, 4.6, 0.3, 200  # inches; dots per inch of the PNG
 MUTED, GRID = "#565b66", "#e2e5ea"
 SETTINGS: Any = {  # mypy knows every key of matplotlib, and then of no dict
     "savefig.facecolor": palette.PAPER,
@@ -55,7 +56,7 @@ def write(result: Result, directory: str | Path) -> list[Path]:
         with matplotlib.rc_context(SETTINGS):
             figure = Figure(figsize=(WIDTH, _height(chart)), layout="constrained")
             draw(chart, figure.add_subplot())
-            figure.supxlabel(_origin(result), fontsize=7, color=MUTED, x=0.99, ha="right")
+            figure.suptitle(_origin(result), fontsize=7, color=MUTED, x=0.99, ha="right")
             for kind in FORMATS:
                 path = folder / f"{chart.id}.{kind}"
                 _save(figure, path, kind)
@@ -79,7 +80,7 @@ def _origin(result: Result) -> str:
 
 def _height(chart: Chart) -> float:
     if chart.kind in ("bars", "heat"):
-        return 1.4 + PER_BAR * max(4, len(chart.y.categories))
+        return 1.7 + PER_BAR * max(4, len(chart.y.categories))
     return HEIGHT
 
 
@@ -87,18 +88,20 @@ def draw(chart: Chart, axes: Any) -> None:
     """One chart on matplotlib axes."""
     axes.set_title(chart.title)
     for set_label, axis in ((axes.set_xlabel, chart.x), (axes.set_ylabel, chart.y)):
-        set_label("" if chart.kind == "bars" and axis is chart.y else axis.title)
+        set_label("" if chart.lies and axis is chart.y else axis.title)
     {"bars": _bars, "heat": _heat}.get(chart.kind, _lines)(chart, axes)
     for reference in chart.references:
         along = reference.axis == "x"
         (axes.axvline if along else axes.axhline)(reference.value, color=MUTED, linestyle=":", linewidth=1, zorder=1)
-        where = (reference.value, 1.0) if along else (1.0, reference.value)
+        where = (reference.value, 0.01) if along else (1.0, reference.value)
         transform = axes.get_xaxis_transform() if along else axes.get_yaxis_transform()
-        place = {"rotation": 90, "ha": "right", "va": "top"} if along else {"ha": "right", "va": "bottom"}
+        place = {"rotation": 90, "ha": "right", "va": "bottom"} if along else {"ha": "right", "va": "bottom"}
         axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
     shown = [series for series in chart.series if chart.kind != "heat"]
     if len(shown) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes.figure.legend(
+            loc="outside lower left", ncols=3 if max(len(series.name) for series in shown) < LONG_NAME else 2
+        )
 
 
 def _scale(axes: Any, which: str, axis: Axis) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["bars", "lines", "points", "heat"]
+# "bars" and "dots" lie: their categories are on y, their values on x; dots are for values that 0 means nothing to.
+Kind = Literal["bars", "dots", "lines", "points", "heat"]
 Scale = Literal["linear", "log", "log2", "category"]
 
 
@@ -90,19 +91,19 @@ class Chart:
     value_title: str = ""  # of a heat map's colours
 
     @property
-    def value_axis(self) -> Literal["x", "y"]:
-        """The axis along which `low` and `high` lie."""
-        return "x" if self.kind == "bars" else "y"
+    def lies(self) -> bool:
+        """Whether values, and with them `low` and `high`, are on x."""
+        return self.kind in ("bars", "dots")
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Head and rows with the numbers of the chart."""
-        label = self.y.name if self.kind == "bars" else self.x.name
+        label = self.y.name if self.lies else self.x.name
         several = len([series for series in self.series if not series.curve]) > 1
         head = (*(["series"] if several else []), label, *self.hover)
         rows = []
         for series in self.series:
             for point in () if series.curve else series.points:
-                at = point.y if self.kind == "bars" else point.x
+                at = point.y if self.lies else point.x
                 rows.append((*([series.name] if several else []), text_of(at), *point.hover))
         return head, rows
 

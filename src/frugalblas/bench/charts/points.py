@@ -49,7 +49,7 @@ def speed(record: CaseRecord) -> tuple[float, float | None, float | None]:
     gflop = figures.size_of(record).flops / 1e9
     low, high = quartiles(record["seconds"])
     return (
-        gflop / statistics.median(record["seconds"]),
+        figures.gflops(record),
         None if high is None else gflop / high,
         None if low is None else gflop / low,
     )

@@ -159,7 +159,7 @@ def lines(
     charts = []
     for value, y, title, caption, references in drawn:
         series = series_of(result, timed(result), x, value, name)
-        if series:
+        if len({point.x for one in series for point in one.points}) > 1:
             ident = slug(study, what, y.name.lower())
             charts.append(Chart(ident, study, title, caption, kind, axis, y, series, references, HOVER))
     return charts

@@ -14,6 +14,7 @@ from ..records import Result
 from ..report import draw, page, vega
 from ..report import html as markup
 from ..report.html import Html, element, join
+from ..report.summary import SIMULATED, is_simulated
 from .pairs import Comparison, Pair, grams_per_million
 from .ratio import Interval
 
@@ -53,27 +54,35 @@ def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return head, body
 
 
-def energy_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Head and body of the table of joules, empty if no pair has any."""
+def energy_rows(comparison: Comparison, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Head and body of the table of joules, empty if no pair has any; `brief` without the uncertainty of each."""
     head = ["strategy", "size", "A J per call", "B J per call", "B / A", "verdict"]
-    places = comparison.countries
-    if places:
-        head += [f"{run} g CO2e / 1e6 calls, {place}" for run, place in zip("AB", places, strict=True)]
     body = []
     for pair in comparison.pairs:
         found = [joules_of(record) for record in (pair.a, pair.b)]
         if found[0] is None or found[1] is None:
             continue
-        row = [pair.name, pair.size, *(plus_minus(*joules) for joules in found if joules)]
+        row = [pair.name, pair.size, *(plus_minus(value, None if brief else u) for value, u in filter(None, found))]
         if pair.joules is None:
             row += ["–", pair.joules_note or "–"]
         else:
             row += [said(pair.joules), verdict(pair.joules, HUNGRIER)]
-        if places:
-            grams = [grams_per_million(r, p) for r, p in zip((pair.a, pair.b), places, strict=True)]
-            row += ["–" if g is None else text.number(g) for g in grams]
         body.append(row)
     return head, body
+
+
+def carbon_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Head and body of the table of CO2e, empty without countries or joules."""
+    if comparison.countries is None:
+        return [], []
+    places = [carbon.intensity(place) for place in comparison.countries]
+    head = ["g CO2e per million calls", "size", *(f"{run} in {p.country}" for run, p in zip("AB", places, strict=True))]
+    body = []
+    for pair in comparison.pairs:
+        a, b = (grams_per_million(r, p.iso3) for r, p in zip((pair.a, pair.b), places, strict=True))
+        if a is not None and b is not None:
+            body.append([pair.name, pair.size, text.number(a), text.number(b), f"{b / a:.3g}"])
+    return [*head, "B / A"], body
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -87,14 +96,14 @@ def summary(comparison: Comparison) -> list[str]:
     counts = [f"{len(faster)} faster in B", f"{len(slower)} slower", f"{len(same)} without a difference"]
     counts += [f"{unsure} with too few samples to tell"] if unsure else []
     sentences = [f"Of {text.count(len(pairs), 'case', 'cases')}: {', '.join(counts)}."]
-    for found, word in ((faster, "faster"), (slower, "slower")):
+    for found, what in ((faster, "gain"), (slower, "loss")):
         if found:
-            most = max(found, key=lambda p: abs(_log(p)))
-            sentences.append(f"The most {word}: {most.name} at {most.size}, {said(most.speed)} times as fast.")
+            most = max(found, key=_distance)
+            sentences.append(f"The largest {what}: {most.name} at {most.size}, {said(most.speed)} times as fast.")
     return sentences
 
 
-def _log(pair: Pair) -> float:
+def _distance(pair: Pair) -> float:
     return pair.speed.value if pair.speed.value > 1 else 1 / pair.speed.value
 
 
@@ -122,10 +131,12 @@ def carbon_note(comparison: Comparison) -> str | None:
 def as_text(comparison: Comparison, width: int) -> str:
     """For a terminal."""
     blocks = [[f"A: {label(comparison.a)}", f"B: {label(comparison.b)}"]]
+    if _simulated(comparison):
+        blocks.append([SIMULATED])
     if comparison.differences:
         blocks.append(["What differs:"] + [_difference(d.what, d.a, d.b, width) for d in comparison.differences])
     blocks.append([line for s in summary(comparison) for line in text.paragraph(s, width)])
-    for head, body in (rows(comparison), energy_rows(comparison)):
+    for head, body in (rows(comparison), energy_rows(comparison, brief=True), carbon_rows(comparison)):
         if body:
             blocks.append(text.table([head], body, left=2))
     notes = [no_joules(comparison), carbon_note(comparison)]
@@ -163,7 +174,7 @@ def chart(comparison: Comparison) -> Chart | None:
         "compare",
         "How many times as fast B is as A",
         "Ratio of medians. Whiskers: 95 % interval.",
-        "bars",
+        "dots",
         Axis("B / A (times)", "linear", may_switch=True),
         Axis("case", "category", categories=tuple(dict.fromkeys(order))),
         series,
@@ -176,7 +187,7 @@ def as_page(comparison: Comparison) -> str:
     """One self-contained HTML page."""
     drawn = chart(comparison)
     found = [(d.what, d.a, d.b) for d in comparison.differences]
-    speed, joules = rows(comparison), energy_rows(comparison)
+    speed, joules, grams = rows(comparison), energy_rows(comparison), carbon_rows(comparison)
     notes = [note for note in (carbon_note(comparison), COVERS) if note]
     sections: list[object] = [
         element("ul", *(element("li", s) for s in summary(comparison)), class_="findings"),
@@ -191,6 +202,7 @@ def as_page(comparison: Comparison) -> str:
         element("div", markup.table(*joules, left=2), class_="panel")
         if joules[1]
         else element("p", no_joules(comparison)),
+        element("div", markup.table(*grams, left=2), class_="panel") if grams[1] else None,
         *(element("p", note, class_="small") for note in notes),
         *_only(comparison),
     ]
@@ -199,10 +211,15 @@ def as_page(comparison: Comparison) -> str:
         element("p", "frugalblas compare", class_="eyebrow"),
         element("h1", "Two runs side by side"),
         *(element("p", f"{n}: {label(r)}", class_="sub") for n, r in (("A", comparison.a), ("B", comparison.b))),
+        element("p", SIMULATED, class_="banner") if _simulated(comparison) else None,
         class_="top",
     )
     body = join((top, element("main", *sections), element("footer", "Made by frugalblas.")))
     return page("frugalblas compare", body, [vega.drawing(drawn)] if drawn else [])
+
+
+def _simulated(comparison: Comparison) -> bool:
+    return any(is_simulated(result) for result in (comparison.a, comparison.b))
 
 
 def _only(comparison: Comparison) -> list[Html]:

@@ -97,13 +97,12 @@ def _top(result: Result) -> Html:
     commit = result["source"]["commit"]
     about = [result["started"].replace("T", " ").replace("+00:00", " UTC"), f"frugalblas {machine.get('version', '?')}"]
     about += [f"commit {commit[:10]}"] if commit else []
-    simulated = "The joules on this page come from a simulated counter. No energy was measured."
     return element(
         "header",
         element("p", "frugalblas bench", class_="eyebrow"),
         element("h1", summary.title(result)),
         element("p", " · ".join(about), class_="sub"),
-        element("p", simulated, class_="banner") if summary.is_simulated(result) else None,
+        element("p", summary.SIMULATED, class_="banner") if summary.is_simulated(result) else None,
         element("p", "The run was interrupted: not everything was measured.", class_="banner")
         if result["interrupted"]
         else None,

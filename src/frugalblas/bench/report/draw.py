@@ -81,7 +81,7 @@ def legend(chart: Chart) -> Html | None:
 def _swatch(chart: Chart, series: Series) -> Html:
     """Colour, marker and dash of a series, as in the drawing."""
     colour = f"var(--c{series.style.colour})"
-    if chart.kind == "bars":
+    if chart.lies:
         parts = [element("rect", x=4, y=1, width=18, height=12, rx=3, fill=colour)]
     else:
         dash = "6 3" if series.style.dashed else None

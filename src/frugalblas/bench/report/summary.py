@@ -14,6 +14,9 @@ from .whatif import what_if
 ABSENT = ("skipped", "not here", "not run")  # how page.notes begins a line about what was not measured
 
 
+SIMULATED = "The joules come from a simulated counter: no energy was measured."
+
+
 def title(result: Result) -> str:
     """The machine."""
     return str(result["machine"].get("cpu", {}).get("model", "unknown CPU"))

@@ -89,8 +89,8 @@ def _marks(chart: Chart, axis: str) -> list[dict[str, Any]]:
 def _rows(chart: Chart, series: Series) -> list[dict[str, Any]]:
     rows = []
     for point in series.points:
-        along = point.y if chart.kind == "bars" else point.x
-        value = point.x if chart.kind == "bars" else point.y
+        along = point.y if chart.lies else point.x
+        value = point.x if chart.lies else point.y
         row: dict[str, Any] = {"series": series.name, "x": point.x, "y": point.y, "along": text_of(along)}
         if isinstance(value, float):
             row["shown"] = text.number(value)
@@ -104,7 +104,7 @@ def _rows(chart: Chart, series: Series) -> list[dict[str, Any]]:
 
 def specification(chart: Chart, x_log: bool, y_log: bool) -> dict[str, Any]:
     """The Vega-Lite specification of a chart, its data left out."""
-    layers = {"bars": _bars, "heat": _heat}.get(chart.kind, _lines)(chart, x_log, y_log)
+    layers = {"bars": _bars, "dots": _bars, "heat": _heat}.get(chart.kind, _lines)(chart, x_log, y_log)
     spec: dict[str, Any] = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": f"{chart.title}. The numbers are in the table below it.",
@@ -124,12 +124,12 @@ def _has_bounds(chart: Chart) -> bool:
 
 
 def _height(chart: Chart) -> int:
-    step = {"bars": BAR_STEP, "heat": CELL_STEP}.get(chart.kind)
+    step = {"bars": BAR_STEP, "dots": BAR_STEP, "heat": CELL_STEP}.get(chart.kind)
     return HEIGHT if step is None else step * len(chart.y.categories)
 
 
 def _tooltip(chart: Chart) -> list[dict[str, Any]]:
-    axis = chart.y if chart.kind == "bars" else chart.x
+    axis = chart.y if chart.lies else chart.x
     fields = [("series", "title"), ("along", axis.name), *((f"h{i}", title) for i, title in enumerate(chart.hover))]
     return [{"field": field, "title": title, "type": "nominal"} for field, title in fields]
 
@@ -229,7 +229,7 @@ def _references(chart: Chart, x: dict[str, Any], y: dict[str, Any]) -> list[dict
             if axis == "y":  # labels at the right end and at the left one in turn
                 place = {"align": ("right", "left")[lane], "dy": -5, "dx": (-2, 4)[lane]}
                 where: dict[str, Any] = {"x": {"value": ("width", 0)[lane]}}
-            elif chart.kind == "bars":  # above the bars, in two lines
+            elif chart.lies:  # above the bars, in two lines
                 place = {"align": "right", "dx": -4}
                 where = {"y": {"value": (-6, -18)[lane]}}
             else:
@@ -250,12 +250,18 @@ def _bars(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
     low = 10 ** math.floor(math.log10(min(positive) / BELOW)) if x_log and positive else 0.0
     domain = [low, max(tops) * (ABOVE if x_log else 1.12)]
     x, y = _position(chart.x, x_log, "x", grid=True), _position(chart.y, False, "y")
-    x["scale"] |= {"domain": domain, "nice": False, "padding": 0}
-    y["axis"] |= {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 150, "labelPadding": 6}
+    if chart.kind == "bars":
+        x["scale"] |= {"domain": domain, "nice": False, "padding": 0}
+    else:
+        x["scale"] |= {"padding": 48} | ({} if x_log else {"zero": False})  # room for the numbers
+    y["axis"] |= {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 180, "labelPadding": 6}
     colour = {"color": _scales_of_series(chart)["color"]}
     points = {"data": {"name": "points"}}
     rows = {"y": y}
-    bar = {"type": "bar", "cornerRadiusEnd": 3, "height": {"band": 0.66}, "aria": False}
+    bar: dict[str, Any] = {"type": "bar", "cornerRadiusEnd": 3, "height": {"band": 0.66}, "aria": False}
+    from_base: dict[str, Any] = {"x2": {"datum": low}}
+    if chart.kind == "dots":
+        bar, from_base = {"type": "point", "filled": True, "size": 80, "opacity": 1, "aria": False}, {}
     whisker = {"type": "rule", "strokeWidth": 1.5, "color": "var(--ink)", "opacity": 0.75, "aria": False}
     label = {"type": "text", "align": "left", "dx": 6, "fontWeight": 600, "aria": False}
     end = [{"calculate": "isValid(datum.high) ? datum.high : datum.x", "as": "end"}]
@@ -263,7 +269,7 @@ def _bars(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
         **points,
         "transform": _visible(),
         "mark": bar,
-        "encoding": rows | colour | {"x": x, "x2": {"datum": low}, "tooltip": _tooltip(chart)},
+        "encoding": rows | colour | from_base | {"x": x, "tooltip": _tooltip(chart)},
     }
     spread = {
         **points,
