@@ -1,4 +1,4 @@
-// module.cpp: the only file that knows pybind11: a table of contents of the extension.
+// module.cpp: a table of contents of the extension. Besides it, only study_call.cpp knows pybind11.
 #include <pybind11/pybind11.h>
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "patch_numpy.hpp"
 #include "perf_energy.hpp"
 #include "sgemm_call.hpp"
+#include "study_call.hpp"
 
 namespace py = pybind11;
 
@@ -180,4 +181,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("cgroup_cpus", frugalblas_cgroup_cpus, py::arg("root"), py::arg("most"));
   m.def("free_workspace", frugalblas_free_workspace);
   m.def("perf_event_open", frugalblas_perf_event_open);
+  frugalblas_add_study(m);
 }

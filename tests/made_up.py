@@ -64,6 +64,7 @@ class Maker:
         self.cards = [Card(name, course, kind) for name, course, kind, _, _ in STRATEGIES]
         nothing = plan.Plan(cards=self.cards, cases=[], seconds=60.0, seed=seed)
         self.result = plan.blank_result(nothing, FACTS, {"commit": "0123456789abcdef", "modified": False})
+        self.result.pop("studies")
         self.result["energy"] = {"source": None, "reason": "no counters: this machine is made up"}
         self.result |= {"elapsed_seconds": 61.0, "started": "2026-01-02T03:04:05+00:00", "load_average": [0.1]}
         self._random, self._slow_down, self._clock = random.Random(seed), slow_down, 0.0
@@ -118,7 +119,7 @@ class Maker:
                 continue
             record["joules_per_call"] = net.value
             record["energy"] = {
-                "joules_per_call": net.value, "joules_per_call_u": net.u, "watts": power.value - IDLE_WATTS,
+                "joules_per_call": net.value, "joules_per_call_u": net.u, "watts": power.value,
                 "seconds": found[str(i)].time.value, "source": source, "calls": found[str(i)].calls,
             }  # fmt: skip
         self.result["energy"] = {"source": source, "reason": None}

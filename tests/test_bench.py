@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from frugalblas.bench import budget, cases, check, figures, findings, machine, plan, render, runner, sampling, schema
+from frugalblas.bench import (
+    budget,
+    cases,
+    check,
+    figures,
+    findings,
+    machine,
+    parsing,
+    plan,
+    render,
+    runner,
+    sampling,
+    schema,
+)
 from frugalblas.bench.cases import Case, RequestError, Size, Strategy
 from frugalblas.bench.progress import SilentProgress
 
@@ -23,6 +36,7 @@ class Card:
     course: str = "v1"
     summary: str = "a rung"
     variants: tuple[str, ...] = ("v2", "v3")
+    precisions: tuple[str, ...] = ("fp32",)
     available: bool = True
     reason: str | None = None
 
@@ -70,6 +84,13 @@ class FakeEngine:
         self.slept += seconds
         self.now += int(seconds * 1e9)
 
+    def empty(self, shape):
+        return np.empty(shape, dtype=np.float32)
+
+    def sweep(self, what, threads):
+        self.now += 10**7
+        return 1e8 * threads * (3 if what == "triad" else 1)
+
     def bind(self, case, A, B, out):
         size = Size(A.shape[0], B.shape[1], A.shape[1])
         name = str(case.strategy)
@@ -95,8 +116,8 @@ class FakeEngine:
 
 
 def make_plan(sizes="16,32", algo=None, threads=None, seconds=1000.0, all_cpus=2, **options):
-    strategies = cases.parse_strategies(algo, CARDS)
-    chosen = cases.build_cases(strategies, CARDS, cases.parse_sizes(sizes), threads, all_cpus)
+    strategies = parsing.parse_strategies(algo, CARDS)
+    chosen = cases.build_cases(strategies, CARDS, parsing.parse_sizes(sizes), threads, all_cpus)
     return plan.Plan(cards=CARDS, cases=chosen, seconds=seconds, seed=1, threads=threads, **options)
 
 
@@ -123,7 +144,11 @@ def record_of(result, strategy, size=None, threads=1):
 
 
 def test_sizes_are_sorted_and_each_taken_once():
-    assert cases.parse_sizes("512, 16x4096x2,128,512") == [Size(16, 4096, 2), Size(128, 128, 128), Size(512, 512, 512)]
+    assert parsing.parse_sizes("512, 16x4096x2,128,512") == [
+        Size(16, 4096, 2),
+        Size(128, 128, 128),
+        Size(512, 512, 512),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,19 +156,19 @@ def test_sizes_are_sorted_and_each_taken_once():
 )
 def test_bad_sizes_are_named(text):
     with pytest.raises(RequestError, match=r"--sizes: .* is not a size; expected N or MxNxK"):
-        cases.parse_sizes(text)
+        parsing.parse_sizes(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-2", "1.0", "two", "1,,2"])
 def test_bad_threads_are_named(text):
     with pytest.raises(RequestError, match=r"--threads: .* is not a thread count"):
-        cases.parse_threads(text)
+        parsing.parse_threads(text)
 
 
 def test_strategies_come_in_course_order_with_their_variants():
-    found = cases.parse_strategies("openblas, blocked@v3,naive,blocked@v2,naive", CARDS)
+    found = parsing.parse_strategies("openblas, blocked@v3,naive,blocked@v2,naive", CARDS)
     assert [str(s) for s in found] == ["naive", "blocked@v3", "blocked@v2", "openblas"]
-    assert [s.name for s in cases.parse_strategies("all", CARDS)] == [c.name for c in CARDS if c.available]
+    assert [s.name for s in parsing.parse_strategies("all", CARDS)] == [c.name for c in CARDS if c.available]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +183,7 @@ def test_strategies_come_in_course_order_with_their_variants():
 )
 def test_bad_strategies_are_named_with_the_nearest(text, message):
     with pytest.raises(RequestError, match=message):
-        cases.parse_strategies(text, CARDS)
+        parsing.parse_strategies(text, CARDS)
 
 
 def test_default_threads_are_one_and_all_cpus_where_threads_cooperate():

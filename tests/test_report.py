@@ -83,7 +83,7 @@ def test_every_point_is_a_case_and_every_case_a_point():
     ):
         chart = next(c for c in charts.of(result, study) if f"{study}-{title}-gflop_s" == c.id)
         shown = sorted(point.y for series in chart.series for point in series.points)
-        cases = charts.part_of(result, study)["cases"]
+        cases = [case for case in figures.of_study(result, study)["cases"] if not case.get("series")]
         assert shown == sorted(figures.gflops(case) for case in cases)
         for series in chart.series:
             for point in series.points:
@@ -123,7 +123,7 @@ def test_the_front_holds_what_nothing_beats():
 def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
     result = made_up.every_study()
     cases = []
-    for case in charts.part_of(result, "roofline")["cases"]:
+    for case in figures.of_study(result, "roofline")["cases"]:
         flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
         cases.append({**case, "joules_per_call": (20 * flops + 300 * bytes_) * 1e-12, "energy": None})
     (flop, u_flop), (byte, u_byte) = charts.special.fits({**result, "cases": cases})["blocked"]

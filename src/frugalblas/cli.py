@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
         description="Runs every rung of the ladder at several sizes, checks each result, and prints one table.",
     )
+    bench.add_argument(
+        "--study",
+        metavar="NAMES",
+        help="what to vary, by commas, or all: ladder, sizes, threads, flags, blocks, shapes, gpu, precision, power, "
+        "roofline (default: ladder)",
+    )
     bench.add_argument("--algo", metavar="NAMES", help="NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
     bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")
     bench.add_argument(
@@ -73,11 +79,24 @@ def parser() -> argparse.ArgumentParser:
         "--seconds",
         metavar="S",
         default=None,
-        help="time budget; sizes and samples are chosen to fit (default: 90)",
+        help="time budget; sizes and samples are chosen to fit (default: 90 for the ladder, 45 to 180 for a study)",
     )
     bench.add_argument("--seed", metavar="N", default=None, help="of the random matrices (default: 0)")
     bench.add_argument(
         "--json", metavar="FILE", help="write every sample to FILE; '-' for stdout, the table then goes to stderr"
+    )
+    bench.add_argument(
+        "--resume",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        default=None,
+        help="go on with an interrupted run, from its JSON file (default: that of --json)",
+    )
+    bench.add_argument(
+        "--isolate",
+        action="store_true",
+        help="each strategy in a process of its own: if one crashes, the others' results are kept",
     )
     bench.add_argument(
         "--from", metavar="FILE", dest="from_file", help="measure nothing: show the table of a JSON file"

@@ -14,6 +14,7 @@ class Destination:
 
     def __init__(self, path: str) -> None:
         """Raise OSError if `path` cannot be written."""
+        self.path = path  # as asked for
         self._path = Path(path)
         mode = self._path.stat().st_mode if self._path.exists() else stat.S_IFREG
         self._special = not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import os
+import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from .destination import Destination
 from .records import Result
 from .report import Assumptions
 
+EXIT_NOT_WRITTEN = 1
 PAGE_LIBRARY, PLOTS_LIBRARY = "vl_convert", "matplotlib"
 
 
@@ -28,15 +31,22 @@ class Outputs:
 
     writers: list[tuple[str, str, Callable[[Result], object]]] = field(default_factory=list)
 
-    def write(self, result: Result) -> list[str]:
-        """Write everything; what could not be written, in words, with the rest written all the same."""
-        problems = []
-        for option, path, writer in self.writers:
-            try:
-                writer(result)
-            except OSError as error:
-                problems.append(f"{option}: {path!r} was not written: {error.strerror}")
-        return problems
+    @contextlib.contextmanager
+    def after(self, result: Result) -> Iterator[list[int]]:
+        """Write everything after the block, even if the reader of its table has gone; what failed is said on stderr.
+
+        Yields the exit statuses that this calls for, complete when the block has been left.
+        """
+        statuses = [0]
+        try:
+            yield statuses
+        finally:
+            for option, path, writer in self.writers:
+                try:
+                    writer(result)
+                except OSError as error:
+                    print(f"frugalblas: {option}: {path!r} was not written: {error.strerror}", file=sys.stderr)
+                    statuses.append(EXIT_NOT_WRITTEN)
 
 
 def prepare(options: Namespace) -> Outputs:

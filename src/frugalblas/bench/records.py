@@ -38,11 +38,11 @@ class StrategyRecord(TypedDict):
 
 
 class EnergyRecord(TypedDict):
-    """What the energy pass measured of one case, net of idle."""
+    """What the energy pass measured of one case: joules net of idle."""
 
     joules_per_call: float
     joules_per_call_u: float | None  # its standard uncertainty
-    watts: float | None  # net mean power while it ran
+    watts: float | None  # gross mean power while it ran
     seconds: float  # per call, in that pass
     source: str
     calls: int
@@ -131,7 +131,11 @@ class Energy(TypedDict):
     reason: str | None
 
 
-class Request(TypedDict):
+class _MoreOfRequest(TypedDict, total=False):
+    sizes_given: bool  # by the caller; else they were chosen to fit the budget
+
+
+class Request(_MoreOfRequest):
     """What was asked for."""
 
     sizes: list[list[int]]
@@ -152,6 +156,7 @@ class _Studies(TypedDict, total=False):
     """What only some runs have. Every field may be absent."""
 
     studies: list[StudyRecord]  # absent: the ladder
+    planned: bool  # false: interrupted before it was decided which cases the budget allows
     bandwidths: list[BandwidthRecord]
     traces: list[TraceRecord]
 

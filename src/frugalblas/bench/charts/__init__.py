@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..records import Result, StudyRecord
-from ..schema import study_of
+from .. import figures
+from ..records import Result
 from . import special, speed
+from . import threads as against_threads
 from .model import Axis, Chart, Point, Reference, Series, Style, text_of
 
 DRAW: Mapping[str, Callable[[Result, str], list[Chart]]] = {
     "ladder": speed.ladder,
     "sizes": speed.against_size,
-    "threads": speed.threads,
+    "threads": against_threads.threads,
     "flags": speed.flags,
     "blocks": special.blocks,
     "shapes": speed.shapes,
@@ -22,38 +23,15 @@ DRAW: Mapping[str, Callable[[Result, str], list[Chart]]] = {
     "roofline": special.roofline,
 }
 
-LADDER: StudyRecord = {
-    "name": "ladder",
-    "title": "The ladder",
-    "question": "What does each optimisation bring on this machine?",
-    "course": "",
-    "axis": "strategy",
-    "notes": [],
-}
-
-
-def studies(result: Result) -> list[StudyRecord]:
-    """The studies of a result, in its order; a file without any holds the ladder."""
-    return list(result.get("studies") or [LADDER])
-
-
-def part_of(result: Result, study: str) -> Result:
-    """The result with the cases of one study alone."""
-    return {
-        **result,
-        "cases": [record for record in result["cases"] if study_of(record) == study],
-        "peaks": [peak for peak in result["peaks"] if study_of(peak) == study],
-    }
-
 
 def of(result: Result, study: str | None = None) -> list[Chart]:
     """The charts of every study, or of one, in the order in which they are to be read."""
     charts: list[Chart] = []
-    for each in studies(result):
+    for each in figures.studies(result):
         name = each["name"]
         if study in (None, name):
-            charts += DRAW.get(name, speed.ladder)(part_of(result, name), name)
+            charts += DRAW.get(name, speed.ladder)(figures.of_study(result, name), name)
     return charts
 
 
-__all__ = ["Axis", "Chart", "Point", "Reference", "Series", "Style", "of", "part_of", "studies", "text_of"]
+__all__ = ["Axis", "Chart", "Point", "Reference", "Series", "Style", "of", "text_of"]

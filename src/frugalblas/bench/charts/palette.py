@@ -26,7 +26,7 @@ KINDS: Final = {  # of the registry: what the colours of a bar chart stand for
     "vector": "vector kernel",
     "team": "threads cooperate",
     "passthrough": "vendor's library",
-    "gpu": "GPU",
+    "cuda": "GPU",
 }
 
 
@@ -37,11 +37,15 @@ def style_of(result: Result, record: CaseRecord, shift: int = 0) -> Style:
     return Style(index % len(LIGHT), index % len(MARKERS), record["threads"] > 1)
 
 
-def style_of_kind(kind: str) -> Style:
-    """Of a group of bars."""
-    order = [*KINDS, kind]
-    index = (6, 1, 0, 2, 5, 3)[order.index(kind) % 6]  # interpreted in grey, vectors and teams in the strongest hues
-    return Style(index, order.index(kind) % len(MARKERS))
+def group_of(kind: str) -> str:
+    """The key in KINDS: all rungs of a GPU are one group."""
+    return kind if kind in KINDS else "cuda"
+
+
+def style_of_group(group: str) -> Style:
+    """Of a group of bars: interpreted in grey, vectors and teams in the strongest hues."""
+    index = list(KINDS).index(group)
+    return Style((6, 1, 0, 2, 5, 3)[index], index)
 
 
 def style_number(index: int) -> Style:

@@ -17,22 +17,9 @@ HOVER = ("GFLOP/s", "spread", "time per call", "samples", "joules per call")
 
 
 def name_of(record: CaseRecord) -> str:
-    """Of the curve that a case lies on: strategy, variant, threads, series, precision, where."""
-    parts = [figures.label_of(record)]
-    if record["threads"] > 1:
-        parts.append(f"{record['threads']} threads")
-    return ", ".join([*parts, *_particulars(record)])
-
-
-def _particulars(record: CaseRecord) -> list[str]:
-    precision = record.get("precision") or "fp32"
-    parts = [record.get("series"), None if precision == "fp32" else precision, record.get("where")]
-    return [part for part in parts if part]
-
-
-def curve_of(record: CaseRecord) -> str:
-    """The same without the threads, for a chart that has them on an axis."""
-    return ", ".join([figures.label_of(record), *_particulars(record)])
+    """What tells a case from the others at its size: strategy, variant, series, precision, where, threads."""
+    threads = f", {record['threads']} threads" if record["threads"] > 1 else ""
+    return figures.describe(record) + threads
 
 
 def joules_of(record: CaseRecord) -> tuple[float, float | None] | None:

@@ -8,24 +8,23 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from .. import figures, text
+from .. import figures, tables, text
 from ..records import CaseRecord, Result
 from .model import Axis, Chart, Point, Reference, Series
 from .palette import style_number, style_of
-from .points import HOVER, curve_of, hover_of, joules, joules_of, name_of, quantity_text, series_of, speed
+from .points import HOVER, hover_of, joules, joules_of, quantity_text, series_of, speed
 from .speed import GFLOPS, peaks, slug, timed
-
-BYTES = 4  # of a float32
 
 
 def blocks(result: Result, study: str) -> list[Chart]:
     """A heat map for each pair of block sizes that both vary, of the best over all others."""
     charts = []
-    groups: dict[str, list[CaseRecord]] = {}
+    groups: dict[tuple[str, str | None], list[CaseRecord]] = {}
     for record in timed(result):
         if record.get("parameters"):
-            groups.setdefault(f"{name_of(record)} at {figures.size_of(record)}", []).append(record)
-    for group, records in groups.items():
+            key = f"{figures.label_of(record)} at {figures.size_of(record)}", record.get("series")
+            groups.setdefault(key, []).append(record)
+    for (group, _), records in groups.items():
         names = list(dict.fromkeys(key for record in records for key in parameters(record)))
         varying = [n for n in names if len({parameters(r).get(n) for r in records}) > 1]
         pairs = list(itertools.combinations(varying, 2))
@@ -168,9 +167,8 @@ def power(result: Result, study: str) -> list[Chart]:
 
 
 def intensity(record: CaseRecord) -> float:
-    """Flops per byte if every matrix crosses the memory bus once: A and B read, C written."""
-    M, N, K = record["M"], record["N"], record["K"]
-    return 2.0 * M * N * K / (BYTES * (M * K + K * N + M * N))
+    """Flops per byte if every matrix crosses the memory bus once."""
+    return tables.intensity(figures.size_of(record))
 
 
 def roofline(result: Result, study: str) -> list[Chart]:
@@ -270,7 +268,7 @@ def fits(result: Result) -> dict[str, Fit]:
         if found is not None:
             x, y = 1 / intensity(record), found[0] / figures.size_of(record).flops * 1e12
             threads = f" on {record['threads']} threads" if record["threads"] > 1 else ""
-            groups.setdefault(curve_of(record) + threads, []).append((x, y))
+            groups.setdefault(figures.describe(record) + threads, []).append((x, y))
     return {name: _line(points) for name, points in groups.items() if len({x for x, _ in points}) > 2}
 
 

@@ -10,18 +10,16 @@ from .. import figures, text
 from ..cases import Size
 from ..records import CaseRecord, Result
 from .model import Axis, Chart, Kind, Point, Reference, Series
-from .palette import KINDS, style_number, style_of_kind
+from .palette import KINDS, group_of, style_of_group
 from .points import (
     HOVER,
     Value,
-    curve_of,
     gflop_per_joule,
     hover_of,
     joules,
     name_of,
     series_of,
     speed,
-    watts,
 )
 
 QUARTILES = "Whiskers: quartiles of the samples."
@@ -61,8 +59,8 @@ def bars(result: Result, study: str, size: Size, value: Value, title: str, axis:
     for record in records:
         middle, low, high = value(record) or (0.0, None, None)
         point = Point(middle, name_of(record), low, high, hover_of(record))
-        found.setdefault(kinds[record["strategy"]], []).append(point)
-    series = tuple(Series(KINDS.get(kind, kind), style_of_kind(kind), tuple(points)) for kind, points in found.items())
+        found.setdefault(group_of(kinds[record["strategy"]]), []).append(point)
+    series = tuple(Series(KINDS[group], style_of_group(group), tuple(points)) for group, points in found.items())
     order = tuple(dict.fromkeys(name_of(record) for record in records))
     reference = tuple(Reference("x", r.value, r.label) for r in peaks(result, size)) if value is speed else ()
     return Chart(
@@ -177,70 +175,6 @@ def cache_edges(result: Result) -> list[Reference]:
     return [mark for mark in found if min(edges) / 1.5 <= mark.value <= max(edges) * 1.5]
 
 
-def threads(result: Result, study: str) -> list[Chart]:
-    """GFLOP/s, speed-ups, power and GFLOP/J against the number of threads."""
-    records = timed(result)
-    cpus = result["machine"].get("cpu", {}).get("cpus")
-    mark = (Reference("x", float(cpus), f"{cpus} CPUs"),) if isinstance(cpus, int) else ()
-    top = max((record["threads"] for record in records), default=1)
-    axis = Axis("threads", may_switch=top > 8)
-
-    def count(record: CaseRecord) -> float:
-        return float(record["threads"])
-
-    def group(record: CaseRecord) -> str:
-        several = len({figures.size_of(r) for r in records}) > 1
-        return f"{curve_of(record)} at {figures.size_of(record)}" if several else curve_of(record)
-
-    drawn: list[Drawn] = [
-        (
-            speed,
-            Axis(GFLOPS, may_switch=True),
-            "Speed against threads",
-            f"Median. {QUARTILES}",
-            mark + tuple(peaks(result)),
-        ),
-        (joules, Axis("energy per call (J)"), "Energy against threads", INTERVAL, mark),
-        (watts, Axis("power (W)"), "Power against threads", "Mean power while it runs, net of idle.", mark),
-        (gflop_per_joule, Axis("GFLOP/s per watt (GFLOP/J)"), "What a joule buys, against threads", INTERVAL, mark),
-    ]
-    charts = lines(result, study, "threads", axis, count, group, drawn)
-    ratios = speed_up(result, study, axis, mark, group)
-    return [*charts[:1], *([ratios] if ratios else []), *charts[1:]]
-
-
-def speed_up(
-    result: Result,
-    study: str,
-    axis: Axis,
-    marks: tuple[Reference, ...],
-    group: Callable[[CaseRecord], str],
-) -> Chart | None:
-    """How many times as fast as the same curve on one thread, beside the ideal."""
-    records = timed(result)
-    alone = {group(r): r for r in records if r["threads"] == 1}
-
-    def ratio(record: CaseRecord) -> tuple[float, float | None, float | None] | None:
-        one = alone.get(group(record))
-        found = one and figures.interleaved_ratio(record, one, figures.flops_rate)
-        return (found, None, None) if found else None
-
-    series = series_of(result, records, lambda r: float(r["threads"]), ratio, group)
-    top = max((record["threads"] for record in records), default=1)
-    if not series or top == 1:
-        return None
-    ideal = Series("ideal", style_number(6), (Point(1.0, 1.0), Point(float(top), float(top))), curve=True)
-    shown = tuple(
-        Series(s.name, s.style, tuple(Point(p.x, p.y, hover=(f"{p.y:.3g}", *p.hover)) for p in s.points))
-        for s in series
-    )
-    caption = "Median of ratios to the sample on one thread that is nearest in time."
-    title = "Speed-up over one thread"
-    y = Axis("speed-up (times)")
-    hover = ("speed-up", *HOVER)
-    return Chart(slug(study, "speed_up"), study, title, caption, "lines", axis, y, (*shown, ideal), marks, hover)
-
-
 def by_category(
     result: Result,
     study: str,
@@ -268,7 +202,7 @@ def flags(result: Result, study: str) -> list[Chart]:
         part: Result = {**result, "cases": [r for r in result["cases"] if figures.size_of(r) == size]}
 
         def name(record: CaseRecord) -> str:
-            return curve_of({**record, "variant": None}) + (
+            return figures.describe({**record, "variant": None}) + (
                 f", {record['threads']} threads" if record["threads"] > 1 else ""
             )
 

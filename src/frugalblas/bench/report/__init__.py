@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from .. import charts, schema
+from .. import charts, figures, schema
 from ..charts import palette
 from ..destination import Destination
 from ..records import Result, StudyRecord
@@ -39,7 +39,7 @@ def render(result: Result, assumptions: Assumptions | None = None) -> str:
     every = charts.of(result)
     document = schema.to_json(result)
     sections = [
-        _study(result, study, [c for c in every if c.study == study["name"]]) for study in charts.studies(result)
+        _study(result, study, [c for c in every if c.study == study["name"]]) for study in figures.studies(result)
     ]
     body = join(
         (
@@ -116,7 +116,7 @@ def _study(result: Result, study: StudyRecord, drawn: list[charts.Chart]) -> Htm
     return element(
         "section",
         element("h2", study["title"]),
-        element("p", study["question"], class_="question"),
+        element("p", study["question"], class_="question") if study["question"] else None,
         element("p", course, class_="small") if course else None,
         None if study["name"] == summary.first_study(result) else summary.found(result, study["name"]),
         *(draw.figure(chart) for chart in drawn),

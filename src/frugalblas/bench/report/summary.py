@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import charts, figures, page, text
+from .. import figures, page, text
 from ..charts.points import name_of
 from ..records import Result
 from . import words
@@ -29,13 +29,13 @@ def is_simulated(result: Result) -> bool:
 
 def first_study(result: Result) -> str:
     """The study that the figures to remember are taken from: the ladder, or else the first."""
-    names = [study["name"] for study in charts.studies(result)]
+    names = [study["name"] for study in figures.studies(result)]
     return "ladder" if "ladder" in names else names[0]
 
 
 def first_part(result: Result) -> Result:
     """Its cases."""
-    return charts.part_of(result, first_study(result))
+    return figures.of_study(result, first_study(result))
 
 
 def tiles(result: Result) -> Html:

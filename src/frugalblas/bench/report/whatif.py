@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from frugalblas.energy import carbon
 from frugalblas.energy.quantity import Provenance, Quantity
 
-from .. import charts, figures, text
+from .. import figures, text
 from ..charts.points import joules_of, name_of
 from ..records import Result
 
@@ -49,8 +49,8 @@ class WhatIf:
 
 def what_if(result: Result) -> WhatIf:
     """From the joules of the size with the whole ladder, in the first study that has any."""
-    for study in charts.studies(result):
-        part = charts.part_of(result, study["name"])
+    for study in figures.studies(result):
+        part = figures.of_study(result, study["name"])
         size = figures.main_size(part)
         rows = figures.rows(part, size) if size is not None else []
         uses = [use for row in rows if (use := _use(result, row)) is not None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
-from .. import charts, figures, text
-from ..charts.points import curve_of, joules_of, name_of
+from .. import figures, text
+from ..charts.points import joules_of, name_of
 from ..charts.special import intensity, parameters
 from ..charts.speed import timed
 from ..findings import findings as of_the_ladder
@@ -15,7 +15,7 @@ from ..records import CaseRecord, Result
 
 def findings(result: Result, study: str) -> list[str]:
     """Sentences about one study."""
-    return SAY.get(study, of_the_ladder)(charts.part_of(result, study))
+    return SAY.get(study, of_the_ladder)(figures.of_study(result, study))
 
 
 def _fastest(records: Iterable[CaseRecord]) -> CaseRecord | None:
@@ -28,28 +28,37 @@ def _ratio(a: CaseRecord, b: CaseRecord) -> str:
 
 
 def of_threads(part: Result) -> list[str]:
-    """Where each curve is fastest, and where a joule buys most."""
+    """Where each strategy is fastest, and where a joule buys most; of the schedules only the best."""
     said = []
-    key = lambda r: (curve_of(r), str(figures.size_of(r)))  # noqa: E731
-    for (name, size), group in itertools.groupby(sorted(timed(part), key=key), key):
-        records = list(group)
-        best = _fastest(records)
-        one = next((r for r in records if r["threads"] == 1), None)
-        if best is None or one is None or len(records) < 2:
-            continue
-        where = f"At {size}, {name} is fastest on {text.count(best['threads'], 'thread', 'threads')}"
-        said.append(where + ("." if best is one else f": {_ratio(best, one)} one thread."))
-        frugal = [(joules[0], r) for r in records if (joules := joules_of(r)) is not None]
-        if len(frugal) > 1:
-            least = min(frugal, key=lambda pair: pair[0])[1]
+    for size in figures.sizes(part):
+        at_size = [record for record in timed(part) if figures.size_of(record) == size]
+        curves: dict[str, list[CaseRecord]] = {}
+        for record in at_size:
+            if not record.get("series"):
+                curves.setdefault(figures.describe(record), []).append(record)
+        for name, records in curves.items():
+            said += _curve(f"At {size}, {name}", name, records)
+        best = _fastest(record for record in at_size if record.get("series"))
+        if best is not None:
             said.append(
-                f"A joule buys {name} most on {text.count(least['threads'], 'thread', 'threads')}"
-                + (
-                    ", where it is also fastest."
-                    if least is best
-                    else f", not on the {best['threads']} where it is fastest."
-                )
+                f"At {size}, the fastest schedule of a shared loop is {best.get('series')}, "
+                f"on {text.count(best['threads'], 'thread', 'threads')}: {text.number(figures.gflops(best))} GFLOP/s."
             )
+    return said
+
+
+def _curve(start: str, name: str, records: list[CaseRecord]) -> list[str]:
+    best, one = _fastest(records), next((r for r in records if r["threads"] == 1), None)
+    if best is None or one is None or len(records) < 2:
+        return []
+    where = f"{start} is fastest on {text.count(best['threads'], 'thread', 'threads')}"
+    said = [where + ("." if best is one else f": {_ratio(best, one)} one thread.")]
+    frugal = [(joules[0], i) for i, r in enumerate(records) if (joules := joules_of(r)) is not None]
+    if len(frugal) > 1:
+        least = records[min(frugal)[1]]
+        same = least is best
+        rest = ", where it is also fastest." if same else f", not on the {best['threads']} where it is fastest."
+        said.append(f"A joule buys {name} most on {text.count(least['threads'], 'thread', 'threads')}{rest}")
     return said
 
 
@@ -81,7 +90,7 @@ def _variant(record: CaseRecord) -> str:
 def of_blocks(part: Result) -> list[str]:
     """The best block sizes of each strategy, and what the worst cost."""
     said = []
-    for (name, size), group in itertools.groupby(timed(part), lambda r: (name_of(r), figures.size_of(r))):
+    for (name, size), group in itertools.groupby(timed(part), lambda r: (figures.label_of(r), figures.size_of(r))):
         records = [r for r in group if parameters(r)]
         if len(records) > 1:
             best, worst = max(records, key=figures.gflops), min(records, key=figures.gflops)
