@@ -151,7 +151,9 @@ class Page:
 
     def picture(self) -> bytes:
         """The whole page as PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+        return base64.b64decode(
+            self.call("Page.captureScreenshot", captureBeyondViewport=True, optimizeForSpeed=True)["data"]
+        )
 
     def seen(self) -> Seen:
         """Errors on the console and requests that are not for the file itself or for data in it."""

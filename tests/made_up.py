@@ -142,7 +142,9 @@ def _ladder(seed, slow_down, simulated):
         for name in ("openmp", "openblas"):
             maker.case("ladder", name, size, CPUS)
     if simulated:
-        maker.joules([r for r in maker.result["cases"] if r["M"] == 1024])
+        maker.joules(
+            [r for r in maker.result["cases"] if r["M"] == 1024 and r["strategy"] in ("naive", "blocked", "openblas")]
+        )
     return json.dumps(maker.result)
 
 
@@ -188,7 +190,7 @@ def every_study():
     for threads, gigabytes in ((1, 14.0), (CPUS, 40.0)):
         bandwidth = {"threads": threads, "what": "read", "bytes_per_sample": 1e9}
         result.setdefault("bandwidths", []).append(bandwidth | maker.samples(1 / gigabytes))
-    maker.joules(at_table + team + roof)
+    maker.joules(at_table[2:] + team + roof)  # a call of the slowest ticks the simulated counter for long
     seconds = [i * 0.05 for i in range(240)]
     watts = [IDLE_WATTS + (40 * (1 - math.exp(-(s - 3) / 0.8)) if 3 < s < 9 else 0) + math.sin(9 * s) for s in seconds]
     marks = [{"name": n, "begin_seconds": b, "end_seconds": e} for n, b, e in (("idle", 0, 3), ("hot", 3, 9))]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..text import NONE
+
 # "bars" and "dots" lie: their categories are on y, their values on x; dots are for values that 0 means nothing to.
 Kind = Literal["bars", "dots", "lines", "points", "heat"]
 Scale = Literal["linear", "log", "log2", "category"]
@@ -95,16 +97,23 @@ class Chart:
         """Whether values, and with them `low` and `high`, are on x."""
         return self.kind in ("bars", "dots")
 
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Which texts of `hover` any point has something to say in."""
+        said = [point.hover for series in self.series if not series.curve for point in series.points]
+        return tuple(i for i in range(len(self.hover)) if any(texts[i] != NONE for texts in said))
+
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Head and rows with the numbers of the chart."""
         label = self.y.name if self.lies else self.x.name
         several = len([series for series in self.series if not series.curve]) > 1
-        head = (*(["series"] if several else []), label, *self.hover)
+        head = (*(["series"] if several else []), label, *(self.hover[i] for i in self.columns))
         rows = []
         for series in self.series:
             for point in () if series.curve else series.points:
                 at = point.y if self.lies else point.x
-                rows.append((*([series.name] if several else []), text_of(at), *point.hover))
+                cells = (point.hover[i] for i in self.columns)
+                rows.append((*([series.name] if several else []), text_of(at), *cells))
         return head, rows
 
 

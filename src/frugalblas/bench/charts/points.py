@@ -101,10 +101,10 @@ def hover_of(record: CaseRecord) -> tuple[str, ...]:
     found = joules_of(record)
     return (
         text.number(figures.gflops(record)),
-        "–" if spread is None else f"{spread * 100:.1f} %",
+        text.NONE if spread is None else f"{spread * 100:.1f} %",
         seconds_text(statistics.median(record["seconds"])),
         str(len(record["seconds"])),
-        "–" if found is None else quantity_text(*found, "J"),
+        text.NONE if found is None else quantity_text(*found, "J"),
     )
 
 

@@ -65,7 +65,7 @@ def heat(result: Result, study: str, group: str, records: list[CaseRecord], firs
         Point(
             str(a),
             str(b),
-            hover=(str(b), *(str(parameters(record).get(n, "–")) for n in rest), *hover_of(record)),
+            hover=(str(b), *(str(parameters(record).get(n, text.NONE)) for n in rest), *hover_of(record)),
             value=figures.gflops(record),
         )
         for (a, b), record in best.items()

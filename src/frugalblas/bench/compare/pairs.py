@@ -9,7 +9,7 @@ from typing import Any
 from frugalblas.energy import carbon
 from frugalblas.energy.quantity import Provenance, Quantity
 
-from .. import figures
+from .. import figures, text
 from ..charts.points import joules_of, name_of
 from ..records import CaseRecord, Result
 from ..schema import case_key
@@ -106,7 +106,7 @@ def differences(a: Result, b: Result) -> Iterator[Difference]:
     """Machine, versions, flags, commit, request and energy source, as far as they are not the same."""
     facts_a, facts_b = dict(_facts(a)), dict(_facts(b))
     for what in dict.fromkeys((*facts_a, *facts_b)):
-        left, right = facts_a.get(what, "–"), facts_b.get(what, "–")
+        left, right = facts_a.get(what, text.NONE), facts_b.get(what, text.NONE)
         if left != right:
             yield Difference(what, left, right)
 

@@ -64,7 +64,7 @@ def energy_rows(comparison: Comparison, brief: bool = False) -> tuple[list[str],
             continue
         row = [pair.name, pair.size, *(plus_minus(value, None if brief else u) for value, u in filter(None, found))]
         if pair.joules is None:
-            row += ["–", pair.joules_note or "–"]
+            row += [text.NONE, pair.joules_note or text.NONE]
         else:
             row += [said(pair.joules), verdict(pair.joules, HUNGRIER)]
         body.append(row)
@@ -151,7 +151,7 @@ def as_text(comparison: Comparison, width: int) -> str:
 
 def _difference(what: str, a: str, b: str, width: int) -> str:
     room = max(20, (width - len(what) - 12) // 2)
-    short = [textwrap.shorten(value, room, placeholder="…") or "–" for value in (a, b)]
+    short = [textwrap.shorten(value, room, placeholder="…") or text.NONE for value in (a, b)]
     return f"  {what}: {short[0]} -> {short[1]}"
 
 

@@ -102,10 +102,7 @@ def _top(result: Result) -> Html:
         element("p", "frugalblas bench", class_="eyebrow"),
         element("h1", summary.title(result)),
         element("p", " · ".join(about), class_="sub"),
-        element("p", summary.SIMULATED, class_="banner") if summary.is_simulated(result) else None,
-        element("p", "The run was interrupted: not everything was measured.", class_="banner")
-        if result["interrupted"]
-        else None,
+        *(element("p", said, class_="banner") for said in summary.banners(result)),
         class_="top",
     )
 

@@ -20,9 +20,8 @@ def figure(chart: Chart) -> Html:
     """The whole of it."""
     head, body = chart.table()
     # Open until a script closes it: without one, and for whoever cannot see the drawing, the table is the chart.
-    numbers = element(
-        "details", element("summary", "The numbers of this chart"), table(head, body), class_="numbers", open=True
-    )
+    shown = table(head, body, left=2 if head[0] == "series" else 1)
+    numbers = element("details", element("summary", "The numbers of this chart"), shown, class_="numbers", open=True)
     caption = element("div", element("h3", chart.title), element("p", chart.caption))
     axes = element("div", _switch(chart, "y", chart.y), _switch(chart, "x", chart.x), class_="axes")
     return element(

@@ -11,6 +11,7 @@ from . import words
 from .html import Html, element, join, table
 from .whatif import what_if
 
+NOISY = "noisy"  # how page.notes begins a warning about the samples
 ABSENT = ("skipped", "not here", "not run")  # how page.notes begins a line about what was not measured
 
 
@@ -79,9 +80,16 @@ def found(result: Result, study: str) -> Html:
     return element("ul", *(element("li", s) for s in sentences), class_="findings") if sentences else Html("")
 
 
+def banners(result: Result) -> list[str]:
+    """What takes the meaning from the figures below, hence stands above them."""
+    said = [SIMULATED] if is_simulated(result) else []
+    said += ["The run was interrupted: not everything was measured."] if result["interrupted"] else []
+    return said + [note[0].upper() + note[1:] for note in page.notes(result) if note.startswith(NOISY)]
+
+
 def caveats(result: Result) -> Html:
-    """Everything a reader must know before trusting a figure."""
-    items = page.notes(result)
+    """Everything else a reader must know before trusting a figure."""
+    items = [note for note in page.notes(result) if not note.startswith(NOISY)]
     commit, modified = result["source"]["commit"], result["source"]["modified"]
     if commit and modified:
         items.append(f"the source was modified after commit {commit[:10]}: this run cannot be repeated from it alone")

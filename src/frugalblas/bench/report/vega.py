@@ -130,7 +130,7 @@ def _height(chart: Chart) -> int:
 
 def _tooltip(chart: Chart) -> list[dict[str, Any]]:
     axis = chart.y if chart.lies else chart.x
-    fields = [("series", "title"), ("along", axis.name), *((f"h{i}", title) for i, title in enumerate(chart.hover))]
+    fields = [("series", "title"), ("along", axis.name), *((f"h{i}", chart.hover[i]) for i in chart.columns)]
     return [{"field": field, "title": title, "type": "nominal"} for field, title in fields]
 
 
