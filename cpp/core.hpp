@@ -4,6 +4,7 @@
 #pragma once
 #include "algorithm.hpp"
 #include "cpu.hpp"
+#include "study.hpp"
 
 #define FB_EXPORT __attribute__((visibility("default")))
 
@@ -25,6 +26,7 @@ struct Variant {
   bool study;                          // a flag set of the study: never chosen unless asked for
   const Algorithm* const* algorithms;  // by entry index; nullptr where the variant has no such rung
   double (*fma_burst)(index_t steps);  // see fma_burst.cpp
+  const Study* study_code;             // see study.cpp; nullptr for the flag sets of the compiler study
 };
 
 enum class Status { done, out_of_memory, too_large };

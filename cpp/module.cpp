@@ -1,4 +1,4 @@
-// module.cpp: the only file that knows pybind11: a table of contents of the extension.
+// module.cpp: a table of contents of the extension. Besides it, only study_call.cpp knows pybind11.
 #include <pybind11/pybind11.h>
 
 #include <string>
@@ -7,6 +7,7 @@
 #include "matmul_ufunc.hpp"
 #include "patch_numpy.hpp"
 #include "sgemm_call.hpp"
+#include "study_call.hpp"
 
 namespace py = pybind11;
 
@@ -178,4 +179,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("max_threads", frugalblas_max_threads);
   m.def("cgroup_cpus", frugalblas_cgroup_cpus, py::arg("root"), py::arg("most"));
   m.def("free_workspace", frugalblas_free_workspace);
+  frugalblas_add_study(m);
 }

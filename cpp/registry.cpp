@@ -13,6 +13,7 @@
   namespace fb::space {                           \
   extern const Algorithm* const algorithms[];     \
   double fma_burst(index_t steps);                \
+  extern const Study study_code;                  \
   }
 #include "variants.def"
 #undef VARIANT
@@ -54,9 +55,13 @@ static constexpr Entry entries[] = {
 };
 constexpr int entry_count = sizeof entries / sizeof entries[0];
 
+// A flag set of the compiler study has no copy of study.cpp.
+#define STUDY_CODE_true(space) nullptr
+#define STUDY_CODE_false(space) &space::study_code
 // Weakest level first; the flag sets of the study after the levels.
 static constinit const Variant variants[] = {
-#define VARIANT(space, name, level, study, flags) {name, level, flags, study, space::algorithms, space::fma_burst},
+#define VARIANT(space, name, level, study, flags) \
+  {name, level, flags, study, space::algorithms, space::fma_burst, STUDY_CODE_##study(space)},
 #include "variants.def"
 };
 constexpr int variant_count = sizeof variants / sizeof variants[0];

@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from frugalblas.bench import budget, cases, check, figures, findings, machine, plan, render, runner, sampling, schema
+from frugalblas.bench import (
+    budget,
+    cases,
+    check,
+    figures,
+    findings,
+    machine,
+    parsing,
+    plan,
+    render,
+    runner,
+    sampling,
+    schema,
+)
 from frugalblas.bench.cases import Case, RequestError, Size, Strategy
 from frugalblas.bench.progress import SilentProgress
 
@@ -23,6 +36,7 @@ class Card:
     course: str = "v1"
     summary: str = "a rung"
     variants: tuple[str, ...] = ("v2", "v3")
+    precisions: tuple[str, ...] = ("fp32",)
     available: bool = True
     reason: str | None = None
 
@@ -37,6 +51,15 @@ CARDS = [
 ]
 SPEED = {"python": 2e4, "naive": 2e5, "blocked": 4e6, "openmp": 4e6, "openblas": 5e6}  # flops per second and thread
 PEAK = 8e6
+ENERGY = {
+    "joules_per_call": 1.0,
+    "joules_per_call_u": 0.1,
+    "watts": 2.0,
+    "seconds": 0.5,
+    "source": "made up",
+    "calls": 3,
+}
+TRACE = {"study": "power", "source": "made up", "seconds": [1.0], "watts": [], "marks": []}
 FACTS = {"cpu": {"model": "Made-up CPU", "cpus": 2}, "variant": "v3", "version": "0", "numpy": "2", "python": "3"}
 
 
@@ -60,6 +83,13 @@ class FakeEngine:
     def sleep(self, seconds):
         self.slept += seconds
         self.now += int(seconds * 1e9)
+
+    def empty(self, shape):
+        return np.empty(shape, dtype=np.float32)
+
+    def sweep(self, what, threads):
+        self.now += 10**7
+        return 1e8 * threads * (3 if what == "triad" else 1)
 
     def bind(self, case, A, B, out):
         size = Size(A.shape[0], B.shape[1], A.shape[1])
@@ -86,8 +116,8 @@ class FakeEngine:
 
 
 def make_plan(sizes="16,32", algo=None, threads=None, seconds=1000.0, all_cpus=2, **options):
-    strategies = cases.parse_strategies(algo, CARDS)
-    chosen = cases.build_cases(strategies, CARDS, cases.parse_sizes(sizes), threads, all_cpus)
+    strategies = parsing.parse_strategies(algo, CARDS)
+    chosen = cases.build_cases(strategies, CARDS, parsing.parse_sizes(sizes), threads, all_cpus)
     return plan.Plan(cards=CARDS, cases=chosen, seconds=seconds, seed=1, threads=threads, **options)
 
 
@@ -114,7 +144,11 @@ def record_of(result, strategy, size=None, threads=1):
 
 
 def test_sizes_are_sorted_and_each_taken_once():
-    assert cases.parse_sizes("512, 16x4096x2,128,512") == [Size(16, 4096, 2), Size(128, 128, 128), Size(512, 512, 512)]
+    assert parsing.parse_sizes("512, 16x4096x2,128,512") == [
+        Size(16, 4096, 2),
+        Size(128, 128, 128),
+        Size(512, 512, 512),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,19 +156,19 @@ def test_sizes_are_sorted_and_each_taken_once():
 )
 def test_bad_sizes_are_named(text):
     with pytest.raises(RequestError, match=r"--sizes: .* is not a size; expected N or MxNxK"):
-        cases.parse_sizes(text)
+        parsing.parse_sizes(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-2", "1.0", "two", "1,,2"])
 def test_bad_threads_are_named(text):
     with pytest.raises(RequestError, match=r"--threads: .* is not a thread count"):
-        cases.parse_threads(text)
+        parsing.parse_threads(text)
 
 
 def test_strategies_come_in_course_order_with_their_variants():
-    found = cases.parse_strategies("openblas, blocked@v3,naive,blocked@v2,naive", CARDS)
+    found = parsing.parse_strategies("openblas, blocked@v3,naive,blocked@v2,naive", CARDS)
     assert [str(s) for s in found] == ["naive", "blocked@v3", "blocked@v2", "openblas"]
-    assert [s.name for s in cases.parse_strategies("all", CARDS)] == [c.name for c in CARDS if c.available]
+    assert [s.name for s in parsing.parse_strategies("all", CARDS)] == [c.name for c in CARDS if c.available]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +183,7 @@ def test_strategies_come_in_course_order_with_their_variants():
 )
 def test_bad_strategies_are_named_with_the_nearest(text, message):
     with pytest.raises(RequestError, match=message):
-        cases.parse_strategies(text, CARDS)
+        parsing.parse_strategies(text, CARDS)
 
 
 def test_default_threads_are_one_and_all_cpus_where_threads_cooperate():
@@ -648,6 +682,11 @@ def test_a_result_survives_its_file(tmp_path):
         (lambda r: r["cases"][0].update(seconds=[], started_seconds=[]), r"cases\[0\]: status 'ok' with 0 samples"),
         (lambda r: r["cases"][0].update(error_u=float("nan")), r"error_u: nan is not a number"),
         (lambda r: r.update(cases={}), "result.cases: {} is not a list"),
+        (lambda r: r["cases"].append(r["cases"][0]), r"cases\[\d+\] is the same case as result.cases\[0\]"),
+        (lambda r: r["cases"][0].update(study="mine"), r"cases\[0\].study: 'mine' is not among result.studies"),
+        (lambda r: r["cases"][0].update(parameters=[]), r"cases\[0\].parameters: \[\] is not a dict"),
+        (lambda r: r["cases"][0].update(energy=ENERGY), r"cases\[0\]: joules_per_call is not that of its energy"),
+        (lambda r: r.update(traces=[TRACE]), r"traces\[0\]: 1 times but 0 powers"),
     ],
 )
 def test_a_result_that_is_not_one_is_refused_with_the_reason(change, message, tmp_path):
@@ -657,6 +696,40 @@ def test_a_result_that_is_not_one_is_refused_with_the_reason(change, message, tm
     path.write_text(json.dumps(document))
     with pytest.raises(schema.BadResult, match=message):
         schema.read(str(path))
+
+
+def test_fields_of_a_later_version_are_named_and_ignored(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    document["weather"] = "fine"
+    document["cases"][1]["mood"] = 1
+    del document[schema.CHECKSUM]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    with pytest.warns(schema.ResultWarning, match=r"does not know it: result.weather, result.cases\[\].mood"):
+        assert schema.read(str(path))["cases"][1]["strategy"]
+
+
+def test_an_edited_file_is_read_with_a_warning_and_one_laid_out_anew_without(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(dict(reversed(document.items()))))
+    assert schema.read(str(path))["cases"]
+    document["cases"][0]["seconds"][0] /= 2
+    path.write_text(json.dumps(document))
+    with pytest.warns(schema.ResultWarning, match="edited after it was written"):
+        assert schema.read(str(path))["cases"]
+
+
+def test_a_file_from_before_there_were_studies_is_read(tmp_path):
+    document = json.loads(schema.to_json(measure()))
+    del document[schema.CHECKSUM]
+    document.pop("studies", None)
+    for case in document["cases"]:
+        for field_of_today in set(case) - schema.CaseRecord.__required_keys__:
+            del case[field_of_today]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    assert schema.study_of(schema.read(str(path))["cases"][0]) == "ladder"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\xff", '{"schema": 1}'])
@@ -685,7 +758,7 @@ def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(schema.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         destination.write("later")
     assert path.read_text() == "earlier"

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from . import energy_cli, run_cli
+from . import energy_cli, report_cli, run_cli
 
 DESCRIPTION = "Every way to multiply two float32 matrices: what each costs in time and in joules."
 EXIT_OK, EXIT_INTERRUPTED = 0, 130
@@ -22,10 +22,11 @@ examples:
   frugalblas bench --algo openmp,openblas --threads 1,2,4 --sizes 16x4096x4096
   frugalblas bench --json run.json                  keep every sample
   frugalblas bench --from run.json                  show the table of a kept run again
+  frugalblas bench --from run.json --report run.html --plots figures
 
 exit status:
   0    every result was right
-  1    a strategy gave a WRONG result or failed, or the JSON could not be written
+  1    a strategy gave a WRONG result or failed, or a file could not be written
   2    the request cannot be carried out; nothing was measured
   130  interrupted with Ctrl-C; what had been measured was shown and written
 """
@@ -33,6 +34,7 @@ exit status:
 MAIN_EPILOG = """\
 examples:
   frugalblas bench          climb the ladder on this machine
+  frugalblas compare A B    two kept runs side by side
   frugalblas energy doctor  can joules be measured here, and if not, why
   frugalblas run train.py   run a program with its float32 products on frugalblas, and see them
   frugalblas algorithms     what can run here, and why the rest cannot
@@ -59,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
         description="Runs every rung of the ladder at several sizes, checks each result, and prints one table.",
     )
+    bench.add_argument(
+        "--study",
+        metavar="NAMES",
+        help="what to vary, by commas, or all: ladder, sizes, threads, flags, blocks, shapes, gpu, precision, power, "
+        "roofline (default: ladder)",
+    )
     bench.add_argument("--algo", metavar="NAMES", help="NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
     bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")
     bench.add_argument(
@@ -71,16 +79,31 @@ def parser() -> argparse.ArgumentParser:
         "--seconds",
         metavar="S",
         default=None,
-        help="time budget; sizes and samples are chosen to fit (default: 90)",
+        help="time budget; sizes and samples are chosen to fit (default: 90 for the ladder, 45 to 180 for a study)",
     )
     bench.add_argument("--seed", metavar="N", default=None, help="of the random matrices (default: 0)")
     bench.add_argument(
         "--json", metavar="FILE", help="write every sample to FILE; '-' for stdout, the table then goes to stderr"
     )
     bench.add_argument(
+        "--resume",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        default=None,
+        help="go on with an interrupted run, from its JSON file (default: that of --json)",
+    )
+    bench.add_argument(
+        "--isolate",
+        action="store_true",
+        help="each strategy in a process of its own: if one crashes, the others' results are kept",
+    )
+    bench.add_argument(
         "--from", metavar="FILE", dest="from_file", help="measure nothing: show the table of a JSON file"
     )
+    report_cli.add_options(bench)
     bench.set_defaults(run=run_bench)
+    report_cli.add_commands(commands)
 
     energy_cli.add_commands(commands)
     run_cli.add_commands(commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .cases import Case, Size
+from .cases import Case, Rung, Size
 
 MIN_SAMPLES = 2  # below this there is no spread to report
 MAX_SAMPLES = 15  # quartiles of more samples move less than a shared machine does
@@ -19,13 +19,13 @@ class Predictor:
 
     def __init__(self) -> None:
         """Nothing seen yet."""
-        self._seen: dict[tuple[str, int], dict[int, float]] = {}
+        self._seen: dict[Rung, dict[int, float]] = {}
 
-    def learn(self, rung: tuple[str, int], flops: int, seconds: float) -> None:
+    def learn(self, rung: Rung, flops: int, seconds: float) -> None:
         """Remember that a call of that many flops took that long."""
         self._seen.setdefault(rung, {})[flops] = seconds
 
-    def seconds(self, rung: tuple[str, int], flops: int) -> float:
+    def seconds(self, rung: Rung, flops: int) -> float:
         """Scaled in proportion to the flops; 0.0 for what has never been seen."""
         seen = self._seen.get(rung, {})
         if not seen:

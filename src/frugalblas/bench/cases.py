@@ -1,21 +1,24 @@
-"""What is to be measured: strategies, sizes and thread counts, as declared by the caller.
+"""What is to be measured: a strategy, a size, a thread count, and what else a study varies.
 
 A study is a list of :class:`Case`; nothing here runs or times anything.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from .records import LADDER, CaseRecord, PeakRecord
 
 # From where Python itself can follow to the course's headline size. Multiples of 48 like the course's, from the second
 # on, and no powers of two: there the columns of B share a few cache sets, and the loops without blocks fall far behind.
 LADDER_EDGES = (128, 480, 960, 1920)
 SINGLE_THREADED = "interpreted"  # the kind whose rungs refuse more than one thread
 COOPERATING = ("team", "passthrough")  # kinds worth a second row on all CPUs even if nobody asked
+
+
+Rung = tuple[object, ...]  # what a prediction is of: see Case.rung
 
 
 class RequestError(ValueError):
@@ -36,6 +39,10 @@ class Card(Protocol):
     @property
     def kind(self) -> str:
         """Decides which thread counts it is run on."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What ``precision=`` may be."""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -91,87 +98,58 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Case:
-    """One strategy, at one size, on one number of threads."""
+    """One strategy, at one size, on one number of threads; as one study wants it."""
 
     strategy: Strategy
     kind: str
     size: Size
     threads: int
+    study: str = LADDER
+    series: str | None = None  # tells the curves of one strategy apart
+    parameters: tuple[tuple[str, int | str], ...] = ()  # of `_core.study_gemm`, which then runs instead of `sgemm`
+    precision: str = "fp32"
+    where: str | None = None  # of the operands of a GPU: "kernel", "device", "host"
 
     def __str__(self) -> str:
         """For messages."""
         threads = "" if self.threads == 1 else f" on {self.threads} threads"
-        return f"{self.strategy}{threads} at {self.size}"
+        return f"{self.label}{threads} at {self.size}"
 
     @property
-    def rung(self) -> tuple[str, int]:
-        """What stays the same from size to size."""
-        return str(self.strategy), self.threads
+    def label(self) -> str:
+        """The strategy, and what tells this case from others of it."""
+        more = (self.series, None if self.precision == "fp32" else self.precision, self.where)
+        return ", ".join([str(self.strategy), *filter(None, more)])
+
+    @property
+    def rung(self) -> Rung:
+        """What stays the same from size to size, and from study to study."""
+        return str(self.strategy), self.threads, self.parameters, self.precision, self.where
+
+    @property
+    def group(self) -> tuple[str, Size]:
+        """What is measured interleaved: a size of a study."""
+        return self.study, self.size
 
 
-def parse_sizes(text: str) -> list[Size]:
-    """``128,512`` or ``16x4096x4096`` (M x N x K), smallest product first, each once."""
-    sizes = set()
-    for token in text.split(","):
-        match = re.fullmatch(r"([0-9]+)(?:x([0-9]+)x([0-9]+))?", token.strip())
-        numbers = [int(n) for n in match.groups() if n] if match else []
-        if not numbers or min(numbers) < 1:
-            raise RequestError(
-                f"--sizes: {token.strip()!r} is not a size; expected N or MxNxK, 1 or more each, "
-                "for example 128,512,16x4096x4096"
-            )
-        sizes.add(Size(*numbers) if len(numbers) == 3 else Size(numbers[0], numbers[0], numbers[0]))
-    return sorted(sizes, key=lambda size: (size.flops, size.M, size.N))
+def case_of(record: CaseRecord, kind: str) -> Case:
+    """The case that a record is of; `kind` is that of its strategy."""
+    return Case(
+        Strategy(record["strategy"], record["variant"]),
+        kind,
+        size_of(record),
+        record["threads"],
+        record.get("study", LADDER),
+        record.get("series"),
+        tuple(record.get("parameters", {}).items()),
+        record.get("precision", "fp32"),
+        record.get("where"),
+    )
 
 
-def parse_threads(text: str) -> list[int]:
-    """``1,2,4``, ascending, each once."""
-    counts = set()
-    for token in text.split(","):
-        if not re.fullmatch(r"[0-9]+", token.strip()) or int(token) < 1:
-            raise RequestError(
-                f"--threads: {token.strip()!r} is not a thread count; expected whole numbers from 1, for example 1,2,4"
-            )
-        counts.add(int(token))
-    return sorted(counts)
-
-
-def parse_strategies(text: str | None, cards: Sequence[Card]) -> list[Strategy]:
-    """``naive,blocked@v3`` in course order; ``all``: every strategy available here; None: those of the ladder.
-
-    A strategy asked for by name that cannot run here is refused; under ``all`` it is left out. Strategies for special
-    shapes have no rung on the ladder, whose products are square.
-    """
-    if text is None:
-        return [Strategy(card.name) for card in cards if card.available and card.course]
-    if text.strip() == "all":
-        return [Strategy(card.name) for card in cards if card.available]
-    order = {card.name: position for position, card in enumerate(cards)}
-    asked = dict.fromkeys(_parse_strategy(token.strip(), cards) for token in text.split(","))
-    return sorted(asked, key=lambda strategy: order[strategy.name])
-
-
-def _parse_strategy(token: str, cards: Sequence[Card]) -> Strategy:
-    name, at, variant = token.partition("@")
-    card = next((card for card in cards if card.name == name), None)
-    if card is None:
-        names = [card.name for card in cards]
-        raise RequestError(
-            f"--algo: no strategy is called {name!r}{_nearest(name, names)}; expected all or some of {', '.join(names)}"
-        )
-    if not card.available:
-        raise RequestError(f"--algo: {name} cannot run here: {card.reason}")
-    if not at:
-        return Strategy(name)
-    if variant not in card.variants:
-        known = f"its variants are {', '.join(card.variants)}" if card.variants else "it has no variants"
-        raise RequestError(f"--algo: {name} has no variant {variant!r}{_nearest(variant, card.variants)}; {known}")
-    return Strategy(name, variant)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+def size_of(record: CaseRecord | PeakRecord) -> Size:
+    """The size of a record."""
+    return Size(record["M"], record["N"], record["K"])
 
 
 def build_cases(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from .cases import Size
 
 UNIT_ROUNDOFF = 2.0**-24  # float32, round to nearest
+# Of the formats that operands are rounded to first, by `precision=`: half a unit in the last of 11 or 8 bits.
+INPUT_ROUNDOFF = {"fp32": 0.0, "tf32": 2.0**-11, "fp16": 2.0**-11, "bf16": 2.0**-8}
 ROWS_AT_ONCE = 256  # float64 temporaries of a check stay small beside the matrices
 
 Float32 = npt.NDArray[np.float32]
@@ -24,6 +27,12 @@ def gamma(K: int) -> float:
     return K * UNIT_ROUNDOFF / (1 - K * UNIT_ROUNDOFF)
 
 
+def bound(K: int, precision: str = "fp32") -> float:
+    """The largest |C − C64| / (|A||B|) that is no fault: γ_K, and what rounding both operands of a product adds."""
+    rounded = INPUT_ROUNDOFF[precision]
+    return (1 + rounded) ** 2 * (1 + gamma(K)) - 1 if rounded else gamma(K)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """`error_u`: max |C − C64| / (|A||B|) in units of u, None unless finite. `fault`: what is wrong, if anything."""
@@ -32,17 +41,22 @@ class Verdict:
     fault: str | None
 
 
+def _empty(shape: tuple[int, int]) -> Float32:
+    return np.empty(shape, dtype=np.float32)
+
+
 class Problem:
     """A and B of one size, N(0,1) from a seed, with the float64 product that results are checked against."""
 
-    def __init__(self, size: Size, seed: int) -> None:
-        """Draw A and B, and fill the result with NaN."""
+    def __init__(self, size: Size, seed: int, empty: Callable[[tuple[int, int]], Float32] = _empty) -> None:
+        """Draw A and B, and fill the result with NaN. `empty` makes arrays where the strategies can reach them."""
         # The shape is part of the seed: a size has the same data whichever other sizes are asked for.
         generator = np.random.default_rng([seed, size.M, size.N, size.K])
-        self.size = size
-        self.A: Float32 = generator.standard_normal((size.M, size.K), dtype=np.float32)
-        self.B: Float32 = generator.standard_normal((size.K, size.N), dtype=np.float32)
-        self.out: Float32 = np.full((size.M, size.N), np.nan, dtype=np.float32)
+        self.size, self.is_solved = size, False
+        self.A, self.B, self.out = empty((size.M, size.K)), empty((size.K, size.N)), empty((size.M, size.N))
+        for operand in (self.A, self.B):
+            generator.standard_normal(operand.shape, dtype=np.float32, out=operand)
+        self.spoil()
 
     def solve(self) -> None:
         """Compute A·B and |A|·|B| in float64; their own error, K·2^-53, is far below what is looked for."""
@@ -51,28 +65,29 @@ class Problem:
         np.abs(A, out=A)
         np.abs(B, out=B)
         self.scale: Float64 = A @ B
+        self.is_solved = True
 
     def spoil(self) -> None:
         """Fill the result with NaN, so that an element nobody writes cannot pass."""
         self.out.fill(np.nan)
 
-    def verdict(self) -> Verdict:
-        """Check `out`: every |C − C64| must be at most γ_K·(|A||B|)."""
-        worst, bound = 0.0, gamma(self.size.K)
+    def verdict(self, precision: str = "fp32") -> Verdict:
+        """Check `out`: every |C − C64| must be at most γ_K·(|A||B|), or a bit more where operands are rounded first."""
+        worst, most = 0.0, bound(self.size.K, precision)
         for first in range(0, self.size.M, ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             with np.errstate(invalid="ignore", over="ignore"):
                 error = np.abs(self.out[rows] - self.exact[rows]) / self.scale[rows]
-            good = error <= bound  # False for NaN
+            good = error <= most  # False for NaN
             if not good.all():
                 i, j = (int(index) for index in np.unravel_index(int(np.argmin(good)), good.shape))
-                return self._wrong(first + i, j, error)
+                return self._wrong(first + i, j, error, most)
             worst = max(worst, float(error.max()))
         return Verdict(worst / UNIT_ROUNDOFF, None)
 
-    def _wrong(self, i: int, j: int, error: Float64) -> Verdict:
+    def _wrong(self, i: int, j: int, error: Float64, most: float) -> Verdict:
         got, expected = float(self.out[i, j]), float(self.exact[i, j])
-        allowed = gamma(self.size.K) * float(self.scale[i, j])
+        allowed = most * float(self.scale[i, j])
         worst = float(error.max())  # NaN if any element is
         return Verdict(
             worst / UNIT_ROUNDOFF if np.isfinite(worst) else None,

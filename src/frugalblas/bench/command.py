@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import shlex
+import signal
 import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
+
+import numpy as np
 
 import frugalblas
 from frugalblas import _core
 
-from . import cases, engine, joules, machine, plan, progress, runner, schema
+from . import cases, engine, isolation, joules, machine, outputs, parsing, plan, progress, resume, runner, schema
 from .cases import RequestError
 from .output import page_width, show
 from .page import render
-from .schema import Result
+from .records import Result
+from .studies import Here, parse_studies
 
 EXIT_OK, EXIT_BAD_RESULT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-DEFAULT_SECONDS = 90.0  # of measuring: the whole command stays under two minutes
+# Options that say what to measure: none of them goes with a file that says it already.
+MEASURING = ("study", "algo", "sizes", "threads", "seconds", "seed")
 
 
 def refuse(message: str) -> NoReturn:
@@ -31,65 +41,170 @@ def run(options: argparse.Namespace) -> int:
     if options.from_file is not None:
         return show_file(options)
     try:
-        chosen, result = prepare(options)
+        if options.resume is not None:
+            chosen, result = continued(options)
+        else:
+            chosen, result = prepare(options)
         destination = None if options.json in (None, "-") else schema.Destination(options.json)
+        shown = outputs.prepare(options)
     except RequestError as error:
         refuse(str(error))
     except OSError as error:
         refuse(f"--json: {options.json!r} cannot be written: {error.strerror}")
+    keep = Keeper(destination, result)
     try:
-        here = engine.LocalEngine()
-        runner.run(chosen, here, progress.for_stream(), result)
-        joules.measure(chosen, here, progress.for_stream(), result)
+        with terminable(), measuring_engine(options) as here:
+            runner.run(chosen, here, progress.for_stream(), result, checkpoint=keep.beginning)
+            joules.measure(chosen, here, progress.for_stream(), result)
     except RequestError as error:
         refuse(str(error))
     status = exit_status(result)
-    if destination is not None:  # before the table: whoever reads that may have gone
+    if not keep.all():  # before the table: whoever reads that may have gone
+        status = EXIT_BAD_RESULT
+    with shown.after(result) as written:
+        show(render(result, page_width()), sys.stderr if options.json == "-" else sys.stdout)
+        if options.json == "-":
+            show(schema.to_json(result), sys.stdout)
+        else:
+            show(next_step(result, options.json), sys.stdout)
+    return max(status, *written)
+
+
+class Keeper:
+    """Writes the result, complete or not, where it was asked for."""
+
+    def __init__(self, destination: schema.Destination | None, result: Result) -> None:
+        """None: nowhere."""
+        self._destination, self._result = destination, result
+
+    def beginning(self) -> None:
+        """What there is so far, as an interrupted run. A full disk is reported at the end, when it may no longer be."""
+        if self._destination is not None:
+            beginning = self._result.copy()
+            beginning["interrupted"] = True
+            with contextlib.suppress(OSError):
+                self._destination.write(schema.to_json(beginning))
+
+    def all(self) -> bool:
+        """Everything; False if it could not be written, and why is on stderr."""
+        if self._destination is None:
+            return True
         try:
-            destination.write(schema.to_json(result))
+            self._destination.write(schema.to_json(self._result))
         except OSError as error:
-            print(f"frugalblas: {options.json!r} was not written: {error.strerror}", file=sys.stderr)
-            status = EXIT_BAD_RESULT
-    show(render(result, page_width()), sys.stderr if options.json == "-" else sys.stdout)
-    if options.json == "-":
-        show(schema.to_json(result), sys.stdout)
-    return status
+            print(f"frugalblas: {self._destination.path!r} was not written: {error.strerror}", file=sys.stderr)
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the run like Ctrl-C: what has been measured is kept."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def measuring_engine(options: argparse.Namespace) -> Iterator[engine.Engine]:
+    """This process, or a process for each strategy."""
+    if not options.isolate:
+        yield engine.LocalEngine()
+        return
+    with isolation.IsolatedEngine() as here:
+        yield here
 
 
 def prepare(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
     """The plan that the options ask for, and its blank result; RequestError for a bad value."""
     cards = frugalblas.algorithms()
-    seconds = parse_seconds(options.seconds)
     seed = parse_seed(options.seed)
-    sizes = (
-        cases.parse_sizes(options.sizes)
-        if options.sizes is not None
-        else [cases.Size(n, n, n) for n in cases.LADDER_EDGES]
-    )
-    threads = None if options.threads is None else cases.parse_threads(options.threads)
+    sizes = None if options.sizes is None else parsing.parse_sizes(options.sizes)
+    threads = None if options.threads is None else parsing.parse_threads(options.threads)
     if threads is not None and threads[-1] > _core.max_threads():
         raise RequestError(f"--threads: {threads[-1]} is more than the {_core.max_threads()} allowed here")
-    strategies = cases.parse_strategies(options.algo, cards)
+    asked = None if options.algo is None else parsing.parse_strategies(options.algo, cards)
+    here = surroundings(cards, asked, threads)
+    studies, left_out = parse_studies(options.study, here)
+    seconds = parse_seconds(options.seconds, sum(study.seconds for study in studies))
+    found = [case for study in studies for size in sizes or study.sizes for case in study.cases(here, size)]
+    if not found:
+        raise RequestError(
+            f"--threads: {', '.join(map(str, here.strategies()))} can only run on 1 thread; "
+            f"{', '.join(map(str, threads or []))} was asked for"
+        )
     chosen = plan.Plan(
         cards=cards,
-        cases=cases.build_cases(strategies, cards, sizes, threads, frugalblas.get_num_threads()),
+        cases=found,
         seconds=seconds,
         seed=seed,
         threads=threads,
         sizes_may_shrink=options.sizes is None,
         memory_bytes=machine.available_bytes(),
+        studies=[study for study in studies if any(case.study == study.name for case in found)],
     )
     result = plan.blank_result(chosen, frugalblas.info(), machine.source())
-    without = [str(strategy) for strategy in strategies if strategy not in {case.strategy for case in chosen.cases}]
+    result["notes"] += left_out
+    without = [str(strategy) for strategy in here.strategies() if not here.counts(strategy)]
     if without:
         result["notes"].append(f"not run, because --threads leaves out 1: {', '.join(without)} (one thread only)")
     return chosen, result
 
 
-def parse_seconds(text: str | None) -> float:
+def surroundings(cards: Sequence[cases.Card], asked: list[cases.Strategy] | None, threads: list[int] | None) -> Here:
+    """What the studies need to know of this machine."""
+
+    def blocks(size: cases.Size) -> dict[str, int | str]:
+        A, B = np.empty((size.M, size.K), np.float32), np.empty((size.K, size.N), np.float32)  # never touched
+        return dict(frugalblas.explain(A, B, algo="blocked", threads=1)["blocks"])
+
+    return Here(
+        cards=cards,
+        cpus=frugalblas.get_num_threads(),
+        most_threads=_core.max_threads(),
+        blocks=blocks,
+        tiles=_core.study_tiles(),
+        asked=asked,
+        threads=threads,
+    )
+
+
+def continued(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
+    """The plan and the result of an interrupted run. It is written back unless --json says otherwise."""
+    path: str = options.resume or options.json or "-"
+    if path == "-":
+        raise RequestError("--resume: which run? Say --resume FILE, or --json FILE --resume")
+    others = [name for name in MEASURING if getattr(options, name) is not None]
+    if others:
+        raise RequestError(f"--resume measures what the run was begun with: it cannot go with --{others[0]}")
+    options.json = options.json or path
+    result = read_or_refuse("--resume", path)
+    cards, facts = frugalblas.algorithms(), frugalblas.info()
+    return resume.prepare(result, cards, facts, machine.source(), machine.available_bytes()), result
+
+
+def next_step(result: Result, path: str | None) -> str:
+    """How to go on from here, in a line: `path` is the file of the run, if it has one."""
+    if result["interrupted"]:
+        return "" if path is None else f"\nTo go on: frugalblas bench --resume {shlex.quote(path)}\n"
+    if path is None:
+        return "\nFor a page of a run: --json run.json, then --from run.json --report page.html\n"
+    return f"\nFor the page: frugalblas bench --from {shlex.quote(path)} --report page.html\n"
+
+
+def parse_seconds(text: str | None, default: float) -> float:
     """The time budget; RequestError unless it is above 0 and finite."""
     try:
-        seconds = DEFAULT_SECONDS if text is None else float(text)
+        seconds = default if text is None else float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
@@ -108,18 +223,32 @@ def parse_seed(text: str | None) -> int:
 
 def show_file(options: argparse.Namespace) -> int:
     """``frugalblas bench --from FILE``."""
-    measuring = ("algo", "sizes", "threads", "seconds", "seed", "json")
-    others = [name for name in measuring if getattr(options, name) is not None]
+    others = [name for name in (*MEASURING, "json", "resume") if getattr(options, name) is not None]
     if others:
         refuse(f"--from shows a kept run and measures nothing: it cannot go with --{others[0]}")
+    result = read_or_refuse("--from", options.from_file)
     try:
-        result = schema.read(options.from_file)
+        shown = outputs.prepare(options)
+    except RequestError as error:
+        refuse(str(error))
+    with shown.after(result) as written:
+        show(render(result, page_width()) + next_step(result, options.from_file), sys.stdout)
+    return max(exit_status(result), *written)
+
+
+def read_or_refuse(option: str, path: str) -> Result:
+    """The result in a file that an option names; its doubts go to stderr."""
+    try:
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", schema.ResultWarning)
+            result = schema.read(path)
     except schema.BadResult as error:
-        refuse(f"--from: {options.from_file!r} cannot be read: {error}")
+        refuse(f"{option}: {path!r} cannot be read: {error}")
     except OSError as error:
-        refuse(f"--from: {options.from_file!r} cannot be read: {error.strerror}")
-    show(render(result, page_width()), sys.stdout)
-    return exit_status(result)
+        refuse(f"{option}: {path!r} cannot be read: {error.strerror}")
+    for doubt in doubts:
+        print(f"frugalblas: {doubt.message}", file=sys.stderr)
+    return result
 
 
 def exit_status(result: Result) -> int:

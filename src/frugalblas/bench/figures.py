@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .cases import Size, Strategy
-from .schema import CaseRecord, PeakRecord, Result
+from .cases import size_of as size_of  # used from here all over
+from .records import LADDER, CaseRecord, PeakRecord, Result, StudyRecord
+from .schema import study_of
 
 REFERENCE_NAME = "openblas"
 LADDERS = {"interpreted": "interpreted", "scalar": "compiled", "vector": "compiled", "team": "compiled"}
@@ -33,9 +35,34 @@ class Row:
     joules_per_call: float | None
 
 
-def size_of(record: CaseRecord | PeakRecord) -> Size:
-    """The size of a record."""
-    return Size(record["M"], record["N"], record["K"])
+def studies(result: Result) -> list[StudyRecord]:
+    """The studies of a result; the ladder for a file from before there were others."""
+    ladder: StudyRecord = {
+        "name": LADDER,
+        "title": "The ladder",
+        "question": "",
+        "course": "",
+        "axis": "strategy",
+        "notes": [],
+    }
+    return result.get("studies") or [ladder]
+
+
+def of_study(result: Result, name: str) -> Result:
+    """The same run with the cases, peaks and traces of one study alone; its records are those of `result`."""
+    only = result.copy()
+    only["cases"] = [case for case in result["cases"] if study_of(case) == name]
+    only["peaks"] = [peak for peak in result["peaks"] if study_of(peak) == name]
+    only["traces"] = [trace for trace in result.get("traces", []) if trace["study"] == name]
+    only["studies"] = [study for study in studies(result) if study["name"] == name]
+    return only
+
+
+def describe(record: CaseRecord) -> str:
+    """``openmp, over M, dynamic``: the strategy and what tells this curve from others of it."""
+    precision = record.get("precision", "fp32")
+    more = (record.get("series"), None if precision == "fp32" else precision, record.get("where"))
+    return ", ".join([label_of(record), *filter(None, more)])
 
 
 def label_of(record: CaseRecord) -> str:
@@ -68,6 +95,16 @@ def gflops(record: CaseRecord) -> float:
 def peak_gflops(peak: PeakRecord) -> float:
     """10^9 flops per second of FMAs in registers, at the median sample."""
     return peak["flops_per_sample"] / statistics.median(peak["seconds"]) / 1e9
+
+
+def peak_of(result: Result, record: CaseRecord) -> PeakRecord | None:
+    """The FMA peak that was sampled among the cases of a record's size and study, on as many threads."""
+    kinds = {card["name"]: card["kind"] for card in result["strategies"]}
+    if kinds[record["strategy"]].startswith("cuda"):
+        return None
+    of_record = (size_of(record), record["threads"], study_of(record))
+    peaks = (p for p in result["peaks"] if (size_of(p), p["threads"], study_of(p)) == of_record and p["seconds"])
+    return next(peaks, None)
 
 
 def spread(seconds: list[float]) -> float | None:
@@ -111,11 +148,10 @@ def rows(result: Result, size: Size) -> list[Row]:
     """The cases of one size that were timed, in the order of the ladder."""
     timed = [record for record in result["cases"] if size_of(record) == size and record["status"] == "ok"]
     cards = {card["name"]: card for card in result["strategies"]}
-    peaks = {peak["threads"]: peak for peak in result["peaks"] if size_of(peak) == size}
     found = []
     for i, record in enumerate(timed):
         before = _rung_before(record, timed[:i], {name: card["kind"] for name, card in cards.items()})
-        peak = peaks.get(record["threads"])
+        peak = peak_of(result, record)
         vendor = _first(r for r in timed if r["strategy"] == REFERENCE_NAME and r["threads"] == record["threads"])
         found.append(
             Row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import figures
 from .figures import Row
-from .schema import Result
+from .records import Result
 
 
 def findings(result: Result) -> list[str]:

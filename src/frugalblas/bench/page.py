@@ -6,13 +6,12 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from . import figures, text
+from . import figures, tables, text
 from .cases import Size
 from .figures import Row
 from .findings import findings
-from .schema import CaseRecord, Result
+from .records import LADDER, CaseRecord, Result
 
-NONE = "–"
 NARROW, WIDE = 80, 120
 NOISY = 0.1  # spread; an idle machine stays at a few percent
 WIDE_GAP = "  "
@@ -28,24 +27,39 @@ Column = tuple[str, str, Callable[[Row], str]]  # two lines of head, and the cel
 
 
 def render(result: Result, width: int = NARROW) -> str:
-    """Everything a run says: machine, table of the size with the whole ladder, GFLOP/s by size, notes, findings.
+    """Everything a run says: machine, a table for each study, notes, findings.
 
     No line is longer than max(80, width); at 120 and more there are more columns.
     """
     width = max(width, NARROW)
-    sizes = figures.sizes(result)
-    timed = [size for size in sizes if figures.rows(result, size)]
+    studies = figures.studies(result)
     blocks = [_heading(result, width)]
-    main = figures.main_size(result)
-    if main is not None:
-        blocks.append(_main_table(result, main, width))
-        if len(timed) > 1:
-            blocks.append(_by_size(result, timed, width))
-    elif result["interrupted"]:
+    for study in studies:
+        only = figures.of_study(result, study["name"])
+        if study["name"] != LADDER or len(studies) > 1:
+            blocks.append(text.paragraph(f"{study['title']}. {study['question']}", width))
+        if study["name"] == LADDER:
+            blocks += _ladder(only, width)
+        else:
+            blocks.append(tables.of(only, study["axis"], width))
+            blocks.append([line for note in study["notes"] for line in text.paragraph(note, width)])
+    if result["interrupted"] and not any(record["status"] == "ok" for record in result["cases"]):
         blocks.append(["Interrupted before the first measurement."])
     blocks.append(_notes(result, width))
-    blocks.append([line for sentence in findings(result) for line in text.paragraph(sentence, width)])
+    sentences = findings(figures.of_study(result, LADDER))
+    blocks.append([line for sentence in sentences for line in text.paragraph(sentence, width)])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _ladder(result: Result, width: int) -> list[list[str]]:
+    """The table of the size with the whole ladder, and GFLOP/s by size."""
+    main = figures.main_size(result)
+    if main is None:
+        return []
+    blocks = [_main_table(result, main, width)]
+    if sum(bool(figures.rows(result, size)) for size in figures.sizes(result)) > 1:
+        blocks.append(tables.by_size(result, width, every=True))
+    return blocks
 
 
 def _heading(result: Result, width: int) -> list[str]:
@@ -67,33 +81,34 @@ def _heading(result: Result, width: int) -> list[str]:
     return text.paragraph("; ".join(facts), width)
 
 
-def _columns(wide: bool) -> list[Column]:
-    columns: list[Column] = [
+def columns(wide: bool) -> list[Column]:
+    """The columns of the table; at 120 characters and more there are more."""
+    found: list[Column] = [
         ("", "strategy", lambda row: row.strategy),
-        ("", "course", lambda row: row.course or NONE),
+        ("", "course", lambda row: row.course or text.NONE),
         ("", "threads", lambda row: str(row.threads)),
         ("median", "GFLOP/s", lambda row: text.number(row.gflops)),
-        ("", "spread", lambda row: percent(row.spread)),
-        ("of FMA", "peak", lambda row: percent(row.peak_share)),
-        ("Open-", "BLAS", lambda row: percent(row.openblas_share)),
-        ("x rung", "before", lambda row: times(row.step)),
-        ("error", "in u", lambda row: optional(row.error_u)),
-        ("J per", "call", lambda row: optional(row.joules_per_call)),
+        ("", "spread", lambda row: text.percent(row.spread)),
+        ("of FMA", "peak", lambda row: text.percent(row.peak_share)),
+        ("Open-", "BLAS", lambda row: text.percent(row.openblas_share)),
+        ("x rung", "before", lambda row: text.times(row.step)),
+        ("error", "in u", lambda row: text.optional(row.error_u)),
+        ("J per", "call", lambda row: text.optional(row.joules_per_call)),
     ]
     if wide:
-        columns += [
-            ("GFLOP", "per J", _gflop_per_joule),
+        found += [
+            ("GFLOP", "per J", lambda row: text.optional(tables.gflop_per_joule(row.record))),
             ("s per", "call", lambda row: text.number(row.seconds)),
             ("", "samples", lambda row: str(len(row.record["seconds"]))),
         ]
-    return columns
+    return found
 
 
 def _main_table(result: Result, size: Size, width: int) -> list[str]:
-    columns = _columns(width >= WIDE)
+    shown = columns(width >= WIDE)
     body = []
     for row in figures.rows(result, size):
-        cells = [cell(row) for _, _, cell in columns]
+        cells = [cell(row) for _, _, cell in shown]
         if len(cells[0]) > LONGEST_LABEL:
             body.append([cells[0]])
             cells[0] = ""
@@ -106,46 +121,27 @@ def _main_table(result: Result, size: Size, width: int) -> list[str]:
     title = f"M x N x K = {size.M} x {size.N} x {size.K}"
     if peaks:
         title += f"; FMA peak by threads: {', '.join(peaks)}"
-    head = [[first for first, _, _ in columns], [second for _, second, _ in columns]]
+    head = [[first for first, _, _ in shown], [second for _, second, _ in shown]]
     return [*text.paragraph(title, width), *text.table(head, body, left=2, gap=WIDE_GAP if width >= WIDE else " ")]
 
 
-def _by_size(result: Result, sizes: list[Size], width: int) -> list[str]:
-    """GFLOP/s of every strategy at every size, in as many columns as fit at a time."""
-    records = {(figures.label_of(r), r["threads"], figures.size_of(r)): r for r in result["cases"]}
-    rungs = list(dict.fromkeys((label, threads) for label, threads, _ in records))
-    rungs = [rung for rung in rungs if any(_speed(records.get((*rung, size))) != NONE for size in sizes)]
-    names = [f"{label}, {threads} threads" if threads > 1 else label for label, threads in rungs]
-    room = width - max(len(name) for name in names)
-    at_once = max(1, room // (max(9, *(len(str(size)) for size in sizes)) + len(WIDE_GAP)))
-    lines: list[str] = []
-    for first in range(0, len(sizes), at_once):
-        some = sizes[first : first + at_once]
-        body = [
-            [name, *(_speed(records.get((*rung, size))) for size in some)]
-            for name, rung in zip(names, rungs, strict=True)
-        ]
-        lines += ["", *text.table([["GFLOP/s at", *map(str, some)]], body, left=1)]
-    return lines[1:]
-
-
-def _speed(record: CaseRecord | None) -> str:
-    if record is None:
-        return NONE
-    if record["status"] in ("wrong", "failed"):
-        return record["status"].upper()
-    return text.number(figures.gflops(record)) if record["status"] == "ok" else NONE
-
-
 def _notes(result: Result, width: int) -> list[str]:
-    """Why something is missing, and what the columns mean."""
+    lines = notes(result)
+    if any(study["name"] == LADDER for study in figures.studies(result)):
+        lines.append(COLUMNS_EXPLAINED)
+    return [line for note in lines for line in text.paragraph(note, width)]
+
+
+def notes(result: Result) -> list[str]:
+    """Why something is missing, and what to be careful with: one sentence each."""
     lines = []
     for record in result["cases"]:
         if record["status"] in ("wrong", "failed"):
             threads = f" on {record['threads']} threads" if record["threads"] > 1 else ""
-            where = f"{figures.label_of(record)}{threads} at {figures.size_of(record)}"
+            where = f"{figures.describe(record)}{threads} at {figures.size_of(record)}"
             lines.append(f"{record['status'].upper()}: {where}: {record['note']}")
-    lines += _skipped(result)
+    for study in figures.studies(result):
+        lines += _skipped(figures.of_study(result, study["name"]), study["name"])
     lines += [f"not here: {card['name']}: {card['reason']}" for card in result["strategies"] if not card["available"]]
     lines += result["notes"]
     lines += _noise(result)
@@ -154,8 +150,7 @@ def _notes(result: Result, width: int) -> list[str]:
         lines.append(f"interrupted: {missing} of {len(result['cases'])} cases were not reached")
     if result["energy"]["reason"] is not None:
         lines.append(f"joules: {result['energy']['reason']}")
-    lines.append(COLUMNS_EXPLAINED)
-    return [line for note in lines for line in text.paragraph(note, width)]
+    return lines
 
 
 def _noise(result: Result) -> list[str]:
@@ -167,49 +162,26 @@ def _noise(result: Result) -> list[str]:
         return []
     load = "".join(f"; load average at the start: {load:.1f}" for load in result["load_average"])
     return [
-        f"noisy: samples spread by {percent(noise)}{load}. The machine was doing "
+        f"noisy: samples spread by {text.percent(noise)}{load}. The machine was doing "
         "something else as well: trust no small difference, and run again when it is idle"
     ]
 
 
-def _skipped(result: Result) -> list[str]:
+def _skipped(result: Result, study: str) -> list[str]:
     """One line for all the sizes at which a strategy was skipped."""
+    prefix = "skipped, too long: " if study == LADDER else f"skipped in {study}, too long: "
     sizes = figures.sizes(result)
     found: dict[str, list[CaseRecord]] = {}
     for record in result["cases"]:
         if record["status"] == "skipped":
             threads = f" on {record['threads']} threads" if record["threads"] > 1 else ""
-            found.setdefault(figures.label_of(record) + threads, []).append(record)
+            found.setdefault(figures.describe(record) + threads, []).append(record)
     lines = []
     for label, records in found.items():
         at = [figures.size_of(record) for record in records]
         if len(at) > 1 and at == sizes[-len(at) :]:
-            lines.append(f"skipped, too long: {label} from {at[0]} on ({records[0]['note']} there)")
+            lines.append(f"{prefix}{label} from {at[0]} on ({records[0]['note']} there)")
         else:
             each = ", ".join(f"{size} ({record['note']})" for size, record in zip(at, records, strict=True))
-            lines.append(f"skipped, too long: {label} at {each}")
+            lines.append(f"{prefix}{label} at {each}")
     return lines
-
-
-def optional(value: float | None) -> str:
-    """A number, or a dash for what does not exist."""
-    return NONE if value is None else text.number(value)
-
-
-def percent(share: float | None) -> str:
-    """A share of 1 in percent: no digit after the point from 10 %, two below 1 %."""
-    if share is None:
-        return NONE
-    digits = 0 if share >= 0.0995 else 1 if share >= 0.00995 else 2
-    return f"{share * 100:.{digits}f}%"
-
-
-def times(ratio: float | None) -> str:
-    """A ratio as a speed-up."""
-    return NONE if ratio is None else f"{text.number(ratio)}x"
-
-
-def _gflop_per_joule(row: Row) -> str:
-    if not row.joules_per_call:
-        return NONE
-    return text.number(figures.size_of(row.record).flops / 1e9 / row.joules_per_call)

@@ -11,8 +11,9 @@ from . import machine
 from .budget import MAX_SAMPLES, MIN_SAMPLES
 from .cases import Card, Case, Size
 from .check import UNIT_ROUNDOFF
+from .records import LADDER, SCHEMA, CaseRecord, Result, Source, StrategyRecord
 from .sampling import LEAD_IN_SECONDS, PAUSE_SECONDS, SAMPLE_SECONDS, TEAM_PEAK_SECONDS
-from .schema import SCHEMA, CaseRecord, Result, Source, StrategyRecord
+from .studies import STUDIES, Study
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Plan:
     threads: Sequence[int] | None = None  # as asked for; None: the default of each strategy
     sizes_may_shrink: bool = False  # the caller named no sizes: large ones that do not fit are left out
     memory_bytes: int | None = None  # what the matrices may take; None: unknown
+    studies: Sequence[Study] = (STUDIES[LADDER],)
 
     @property
     def sizes(self) -> list[Size]:
@@ -35,7 +37,7 @@ class Plan:
 
 def blank_record(case: Case) -> CaseRecord:
     """A case that has not been reached."""
-    return {
+    record: CaseRecord = {
         "strategy": case.strategy.name,
         "variant": case.strategy.variant,
         "threads": case.threads,
@@ -51,6 +53,17 @@ def blank_record(case: Case) -> CaseRecord:
         "started_seconds": [],
         "joules_per_call": None,
     }
+    if case.study != LADDER:
+        record["study"] = case.study
+    if case.series is not None:
+        record["series"] = case.series
+    if case.parameters:
+        record["parameters"] = dict(case.parameters)
+    if case.precision != "fp32":
+        record["precision"] = case.precision
+    if case.where is not None:
+        record["where"] = case.where
+    return record
 
 
 def strategy_record(card: Any) -> StrategyRecord:
@@ -69,7 +82,8 @@ def blank_result(plan: Plan, facts: dict[str, Any], source: Source) -> Result:
     """A result without samples. `facts` describes the machine: ``frugalblas.info()``."""
     return {
         "schema": SCHEMA,
-        "study": "ladder",
+        "study": ",".join(study.name for study in plan.studies),
+        "studies": [study.record() for study in plan.studies],
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "elapsed_seconds": 0.0,
         "interrupted": False,
@@ -79,7 +93,9 @@ def blank_result(plan: Plan, facts: dict[str, Any], source: Source) -> Result:
             "threads": None if plan.threads is None else list(plan.threads),
             "seconds": plan.seconds,
             "seed": plan.seed,
+            "sizes_given": not plan.sizes_may_shrink,
         },
+        "planned": False,
         "protocol": {
             "clock": "time.perf_counter_ns",
             "data": "N(0,1), float32, C order",

@@ -12,6 +12,9 @@ REDRAW_SECONDS = 0.2
 class Progress(Protocol):
     """Told by the runner what it does."""
 
+    def whole(self, seconds: float) -> None:
+        """The whole run is expected to take `seconds` more."""
+
     def begin(self, phase: str, seconds: float) -> None:
         """A new phase, expected to take about `seconds`."""
 
@@ -24,6 +27,9 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Says nothing."""
+
+    def whole(self, seconds: float) -> None:
+        """Say nothing."""
 
     def begin(self, phase: str, seconds: float) -> None:
         """Say nothing."""
@@ -41,10 +47,16 @@ class PlainProgress(SilentProgress):
     def __init__(self, stream: TextIO) -> None:
         """Print to `stream`."""
         self._stream = stream
+        self._left = ""
+
+    def whole(self, seconds: float) -> None:
+        """For the next phase."""
+        self._left = f"; at most {seconds:.0f} s left in all"
 
     def begin(self, phase: str, seconds: float) -> None:
         """Print the phase, with its length if it is worth waiting for."""
         about = f", about {seconds:.0f} s" if seconds >= 1 else ""
+        about, self._left = about + self._left, ""
         print(f"{phase}{about}", file=self._stream, flush=True)
 
 
@@ -60,14 +72,20 @@ class RichProgress:
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(bar_width=20),
             progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[left]}", markup=False),
             progress.TextColumn("{task.fields[what]}", markup=False),
         )
         # No refreshing thread: it would take its time from the strategies being measured.
         self._bar = progress.Progress(*columns, console=Console(file=stream), transient=True, auto_refresh=False)
-        self._task = self._bar.add_task("", total=None, what="")
+        self._task = self._bar.add_task("", total=None, what="", left="")
         self._running_seconds = 0.0
         self._drawn = 0.0
         self._bar.start()
+
+    def whole(self, seconds: float) -> None:
+        """Beside the bar."""
+        minutes, rest = divmod(round(seconds), 60)
+        self._bar.update(self._task, left=f"(all: {minutes}:{rest:02})")
 
     def begin(self, phase: str, seconds: float) -> None:
         """Start the bar anew."""

@@ -1,37 +1,53 @@
-"""Runs a plan: predicts, verifies, times, and fills the result in as it goes, so that an interruption loses nothing."""
+"""Runs a plan: tries, fits, measures size by size. The result fills as it goes: an interruption loses nothing."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from . import text
-from .budget import CLAIM_SHARE, MIN_SAMPLES, Predictor, admit, least_seconds, share_of_size
+from .budget import MIN_SAMPLES, share_of_size
 from .cases import Case, RequestError, Size
 from .check import Problem, bytes_needed
 from .engine import Engine
-from .plan import Plan
+from .fit import Costs, fit, too_little
+from .group import LONG_SECONDS, REFERENCE, Group, Limits, Pair, Run
+from .plan import Plan, blank_record
 from .progress import Progress
-from .sampling import Sampler, Trial, calls_per_sample, discard, peak_trial, skip, timed
-from .schema import CaseRecord, Result
+from .records import BandwidthRecord, Result
+from .sampling import discard, timed
+from .schema import study_of
+from .studies import Study
 
 PROBE_EDGES = (16, 32, 64, 128, 256, 512)  # cubes on which every strategy first runs: compiles, warms up, is timed
 PROBE_SECONDS = 0.02  # a call this long, and well longer than the cube before, predicts larger ones
-LONG_SECONDS = 0.25  # a call predicted to take longer is predicted again, from some rows of the real size
-SLAB_SECONDS = 0.1  # what those rows may take
-REFERENCE = ("float64 reference", 0)
+SWEEPS = 7  # samples of main memory's bandwidth, spread over the sizes of a study
 
 
-def run(plan: Plan, engine: Engine, progress: Progress, result: Result) -> None:
-    """Fill `result`, blank as `plan.blank_result` makes it.
+def run(
+    plan: Plan,
+    engine: Engine,
+    progress: Progress,
+    result: Result,
+    *,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> None:
+    """Fill `result`, blank as `plan.blank_result` makes it, or interrupted as `resume.prepare` leaves it.
 
-    Raises RequestError, with an estimate, before the first measurement if the plan cannot be carried out. After
-    Ctrl-C, and after an exception of the engine's own, the result holds what was measured so far.
+    Calls `checkpoint` whenever the result is worth keeping. Raises RequestError, with an estimate, before the first
+    measurement if the plan cannot be carried out. After Ctrl-C, and after an exception of the engine's own, the result
+    holds what was measured so far.
     """
     runner = _Runner(plan, engine, progress, result)
     try:
         runner.refuse_too_large()
         runner.probe()
-        runner.fit_sizes()
-        for size in runner.sizes():
-            runner.run_size(size)
+        if not result.get("planned", True):
+            runner.fit()
+        checkpoint()
+        for study in plan.studies:
+            runner.measure(study, checkpoint)
+        result["interrupted"] = False
     except KeyboardInterrupt:
         result["interrupted"] = True
     finally:
@@ -42,179 +58,173 @@ def run(plan: Plan, engine: Engine, progress: Progress, result: Result) -> None:
 class _Runner:
     def __init__(self, plan: Plan, engine: Engine, progress: Progress, result: Result) -> None:
         self._plan = plan
-        self._engine = engine
         self._progress = progress
         self._result = result
-        self._began_ns = engine.now_ns()
-        self._predictor = Predictor()
-        self._cases: list[tuple[Case, CaseRecord]] = list(zip(plan.cases, result["cases"], strict=True))
-
-    def sizes(self) -> list[Size]:
-        return list(dict.fromkeys(case.size for case, _ in self._cases))
+        self._cases: list[Pair] = list(zip(plan.cases, result["cases"], strict=True))
+        # An earlier part of the run has used its part of the budget.
+        self._run = Run(engine, progress, result, plan.seed, engine.now_ns() - int(result["elapsed_seconds"] * 1e9))
 
     def elapsed_seconds(self) -> float:
-        return (self._engine.now_ns() - self._began_ns) / 1e9
+        return (self._run.engine.now_ns() - self._run.began_ns) / 1e9
+
+    def _sizes(self) -> list[Size]:
+        return list(dict.fromkeys(case.size for case, _ in self._cases))
+
+    def _keep(self, kept: list[Pair]) -> None:
+        self._cases = kept
+        self._result["cases"] = [record for _, record in kept]
 
     # -- before the first measurement --
 
     def refuse_too_large(self) -> None:
-        for size in self.sizes():
-            needed, available = bytes_needed(size), self._plan.memory_bytes
-            if available is not None and needed > available:
-                raise RequestError(
-                    f"--sizes: {size} needs {needed / 2**30:.1f} GiB for the matrices and their float64 "
-                    f"reference; {available / 2**30:.1f} GiB of memory is free"
-                )
+        available = self._plan.memory_bytes
+        for size in sorted(self._sizes(), key=bytes_needed, reverse=True):
+            needed = bytes_needed(size)
+            if available is None or needed <= available:
+                break
+            problem = (
+                f"{size} needs {needed / 2**30:.1f} GiB for the matrices and their float64 reference; "
+                f"{available / 2**30:.1f} GiB of memory is free"
+            )
+            kept = [pair for pair in self._cases if pair[0].size != size]
+            if not self._plan.sizes_may_shrink or not kept:
+                raise RequestError(f"--sizes: {problem}")
+            self._keep(kept)
+            self._result["notes"].append(f"left out: {problem}")
 
     def probe(self) -> None:
         """Run every strategy on small cubes: compile, warm up, and learn how fast it is."""
-        rungs = {case.rung: case for case, _ in reversed(self._cases)}
+        open_cases = [case for case, record in self._cases if record["status"] == "not reached"]
+        rungs = {case.rung: case for case in reversed(open_cases)}
         self._progress.begin(f"trying {text.count(len(rungs), 'strategy', 'strategies')} on small matrices", 0.0)
-        for rung, case in reversed(rungs.items()):
-            self._progress.advance(str(case.strategy), 0.0)
+        for tried, (rung, case) in enumerate(reversed(rungs.items())):
+            if self.elapsed_seconds() > self._plan.seconds:
+                raise RequestError(
+                    f"--seconds: {self._plan.seconds:g} is too little: it went by while {tried} of {len(rungs)} "
+                    "strategies were tried on small matrices"
+                )
+            self._progress.advance(case.label, 0.0)
             try:
                 self._probe_rung(case)
             except Exception as error:  # whatever a strategy raises is a finding about that strategy
                 for other, record in self._cases:
-                    if other.rung == rung:
+                    if other.rung == rung and record["status"] == "not reached":
                         discard(record, "failed", f"{type(error).__name__}: {error}")
-        problem = Problem(self.sizes()[-1].clipped(PROBE_EDGES[-1] * 2), self._plan.seed)
+        largest = max(self._sizes(), key=lambda size: size.flops)
+        problem = Problem(largest.clipped(PROBE_EDGES[-1] * 2), self._plan.seed)
         problem.solve()
-        self._predictor.learn(REFERENCE, problem.size.flops, timed(self._engine, problem.solve)[1])
+        self._run.predictor.learn(REFERENCE, problem.size.flops, timed(self._run.engine, problem.solve)[1])
 
     def _probe_rung(self, case: Case) -> None:
         """Time a strategy on growing cubes until the flops decide, and no longer the start of a call or of a team."""
-        before = 0.0
-        for edge in PROBE_EDGES:
-            problem = Problem(self.sizes()[-1].clipped(edge), self._plan.seed)
-            call = self._engine.bind(case, problem.A, problem.B, problem.out)
-            if edge == PROBE_EDGES[0]:
+        engine, before = self._run.engine, 0.0
+        largest = max((other.size for other, _ in self._cases if other.rung == case.rung), key=lambda size: size.flops)
+        edges = PROBE_EDGES[3:] if case.parameters else PROBE_EDGES  # the same code as others have tried on small ones
+        for edge in edges:
+            problem = Problem(largest.clipped(edge), self._plan.seed, engine.empty)
+            call = engine.bind(case, problem.A, problem.B, problem.out)
+            if edge == edges[0]:
                 call()  # compiles, loads, starts threads
-            _, seconds = timed(self._engine, call)
-            self._predictor.learn(case.rung, problem.size.flops, seconds)
+            _, seconds = timed(engine, call)
+            self._run.predictor.learn(case.rung, problem.size.flops, seconds)
             grown = before > 0 and seconds > 2 * before
-            if problem.size == self.sizes()[-1] or (seconds >= PROBE_SECONDS and grown) or seconds >= LONG_SECONDS:
+            if problem.size == largest or (seconds >= PROBE_SECONDS and grown) or seconds >= LONG_SECONDS:
                 break
             before = seconds
 
-    def fit_sizes(self) -> None:
-        """Refuse sizes at which the budget allows nothing at all; default sizes are left out instead."""
-        sizes, tried_seconds = self.sizes(), self.elapsed_seconds()
-        left = self._plan.seconds - tried_seconds
-        while (needed := sum(map(self._cheapest, sizes))) > left:
-            if not self._plan.sizes_may_shrink or len(sizes) == 1:
-                names = ", ".join(str(size) for size in sizes)
-                raise RequestError(
-                    f"--seconds: {self._plan.seconds:g} is too little. Trying every strategy on small matrices took "
-                    f"{tried_seconds:.1f} s; checking and timing even the fastest at {names} needs "
-                    f"about {needed:.1f} s"
-                )
-            self._result["notes"].append(
-                f"{sizes[-1]} left out: even the fastest strategy needs about "
-                f"{self._cheapest(sizes[-1]):.1f} s there; the budget is "
-                f"{self._plan.seconds:g} s"
-            )
-            sizes.pop()
-        self._cases = [(case, record) for case, record in self._cases if case.size in sizes]
-        self._result["cases"] = [record for _, record in self._cases]
+    def fit(self) -> None:
+        """Refuse sizes at which the budget allows nothing at all; what the caller did not name is left out instead."""
+        tried_seconds = self.elapsed_seconds()
+        costs = Costs(lambda case: self._run.predictor.seconds(case.rung, case.size.flops), self._run.reference_seconds)
+        kept: list[Case] = []
+        for study in self._plan.studies:
+            cases = [case for case, record in self._of(study) if record["status"] != "failed"]
+            failed = [case for case, record in self._of(study) if record["status"] == "failed"]
+            share = study.seconds / sum(other.seconds for other in self._plan.studies)
+            seconds = share * (self._plan.seconds - tried_seconds)
+            if cases and self._plan.sizes_may_shrink:
+                cases, notes = fit(study, cases, seconds, costs)
+                self._note(study, notes)
+            sizes = list(dict.fromkeys(case.size for case in cases))
+            needed = sum(costs.cheapest([case for case in cases if case.size == size]) for size in sizes)
+            if needed > seconds:
+                raise too_little(self._plan.seconds, needed, sizes, tried_seconds)
+            kept += cases + [case for case in failed if case.size in sizes or not sizes]
+        self._keep([(case, record) for case, record in self._cases if case in set(kept)])
+        self._result["planned"] = True
 
-    def _cheapest(self, size: Size) -> float:
-        return self._reference_seconds(size) + min((self._least(case) for case, _ in self._of(size)), default=0.0)
-
-    def _least(self, case: Case) -> float:
-        return least_seconds(self._predictor.seconds(case.rung, case.size.flops))
-
-    def _reference_seconds(self, size: Size) -> float:
-        return self._predictor.seconds(REFERENCE, size.flops)
-
-    def _of(self, size: Size) -> list[tuple[Case, CaseRecord]]:
-        """The cases of one size that have not failed."""
-        return [(case, record) for case, record in self._cases if case.size == size and record["status"] != "failed"]
-
-    # -- one size --
-
-    def run_size(self, size: Size) -> None:
-        to_come = self.sizes()[self.sizes().index(size) :]
-        left = self._plan.seconds - self.elapsed_seconds()
-        budget_seconds = max(left, 0.0) * share_of_size(size, to_come)
-        deadline_ns = self._engine.now_ns() + int(budget_seconds * 1e9)
-        phase = f"{size} ({len(self.sizes()) - len(to_come) + 1} of {len(self.sizes())})"
-        problem = Problem(size, self._plan.seed)
-        admitted = self._admitted(problem, budget_seconds)
-        if not admitted:
+    def _note(self, study: Study, notes: list[str]) -> None:
+        if len(self._plan.studies) == 1:
+            self._result["notes"] += notes
             return
-        expected = [record["predicted_seconds"] or 0.0 for _, record in admitted]
-        self._progress.begin(
-            f"{phase}: checking {text.count(len(admitted), 'case', 'cases')}",
-            sum(expected) + self._reference_seconds(size),
+        for record in self._result.get("studies", []):
+            if record["name"] == study.name:
+                record["notes"] += notes
+
+    def _of(self, study: Study) -> list[Pair]:
+        return [pair for pair in self._cases if pair[0].study == study.name]
+
+    def _share_of(self, study: Study) -> float:
+        """Of the time left, when this study and those after it are to come."""
+        to_come = self._plan.studies[list(self._plan.studies).index(study) :]
+        return study.seconds / sum(other.seconds for other in to_come)
+
+    # -- one study --
+
+    def measure(self, study: Study, checkpoint: Callable[[], None]) -> None:
+        """Every size that has not been measured yet."""
+        sizes = list(dict.fromkeys(case.size for case, _ in self._of(study)))
+        seconds = self._share_of(study) * max(self._plan.seconds - self.elapsed_seconds(), 0.0)
+        study_ns = self._run.engine.now_ns() + int(seconds * 1e9)
+        for position, size in enumerate(sizes):
+            pairs = [pair for pair in self._of(study) if pair[0].size == size and pair[1]["status"] != "failed"]
+            if not pairs or self._is_measured(pairs):
+                continue
+            self._clear(study, size, pairs)
+            if study.bandwidth:
+                self._sweep(len(sizes))
+            left = self._run.seconds_until(study_ns)
+            group_ns = self._run.engine.now_ns() + int(left * share_of_size(size, sizes[position:]) * 1e9)
+            name = "" if len(self._plan.studies) == 1 else f"{study.name}: "
+            phase = f"{name}{size} ({position + 1} of {len(sizes)})"
+            self._progress.whole(max(self._plan.seconds - self.elapsed_seconds(), 0.0))
+            Group(self._run, pairs, phase).measure(Limits(group_ns, study_ns, seconds))
+            self._result["elapsed_seconds"] = self.elapsed_seconds()
+            checkpoint()
+
+    def _is_measured(self, pairs: list[Pair]) -> bool:
+        """Whether an earlier part of the run has brought this group to its end."""
+        decided = [record for _, record in pairs if record["status"] != "not reached"]
+        return len(decided) == len(pairs) and all(
+            record["status"] != "ok" or len(record["seconds"]) >= MIN_SAMPLES for record in decided
         )
-        self._progress.advance("float64 reference", self._reference_seconds(size))
-        self._predictor.learn(REFERENCE, size.flops, timed(self._engine, problem.solve)[1])
-        trials = [trial for case, record in admitted if (trial := self._verify(case, record, problem)) is not None]
-        trials = self._affordable(trials)
-        if not trials:
-            return
-        peaks = [peak_trial(self._engine, n, size) for n in sorted({trial.threads for trial in trials})]
-        self._result["peaks"] += [peak.record for peak in peaks if "flops_per_sample" in peak.record]
-        Sampler(self._engine, self._progress, problem, self._began_ns).run(
-            peaks + trials, deadline_ns, CLAIM_SHARE * self._plan.seconds, phase
-        )
 
-    def _admitted(self, problem: Problem, budget_seconds: float) -> list[tuple[Case, CaseRecord]]:
-        """The cases that fit in this size's budget by prediction; the others are marked as skipped."""
-        cases = self._of(problem.size)
-        budget_seconds = max(budget_seconds - self._reference_seconds(problem.size), 0.0)
-        predicted = [self._predict(case, problem, budget_seconds) for case, _ in cases]
-        fits = admit([case for case, _ in cases], predicted, budget_seconds)
-        for (_, record), seconds, fit in zip(cases, predicted, fits, strict=True):
-            record["predicted_seconds"] = seconds
-            if not fit:
-                skip(record, f"predicted {text.number(seconds)} s a call")
-        return [pair for pair, fit in zip(cases, fits, strict=True) if fit]
+    def _clear(self, study: Study, size: Size, pairs: list[Pair]) -> None:
+        """Forget the beginning of a group: its samples are to be interleaved."""
+        for case, record in pairs:
+            record.update(blank_record(case))
+        at_size = [size.M, size.N, size.K]
+        self._result["peaks"] = [
+            peak
+            for peak in self._result["peaks"]
+            if study_of(peak) != study.name or [peak["M"], peak["N"], peak["K"]] != at_size
+        ]
 
-    def _affordable(self, trials: list[Trial]) -> list[Trial]:
-        """Without the slowest, as long as the fewest samples of all would overrun the whole run's budget."""
-        left = self._plan.seconds - self.elapsed_seconds()
-        kept = sorted(trials, key=lambda trial: trial.seconds_per_sample)
-        while kept and MIN_SAMPLES * sum(trial.seconds_per_sample for trial in kept) > max(left, 0.0):
-            slowest = kept.pop()
-            if "status" in slowest.record:
-                skip(slowest.record, f"took {text.number(slowest.seconds_per_call)} s a call")
-        return [trial for trial in trials if trial in kept]
-
-    def _predict(self, case: Case, problem: Problem, budget_seconds: float) -> float:
-        """From the last smaller size; for a long call, from some rows of this one: same strides, same caches."""
-        size = problem.size
-        seconds = self._predictor.seconds(case.rung, size.flops)
-        rows, slab_seconds = 0, 0.0
-        while seconds >= LONG_SECONDS and slab_seconds < SLAB_SECONDS / 2:
-            before, rows = rows, min(size.M, max(case.threads, int(size.M * SLAB_SECONDS / seconds)))
-            if rows in (before, size.M) or seconds * rows / size.M > budget_seconds / 20:
-                break
-            self._progress.advance(f"{case.strategy}: trying {rows} rows", 0.0)
-            call = self._engine.bind(case, problem.A[:rows], problem.B, problem.out[:rows])
-            slab_seconds = timed(self._engine, call)[1]
-            seconds = slab_seconds * size.M / rows
-        return seconds
-
-    def _verify(self, case: Case, record: CaseRecord, problem: Problem) -> Trial | None:
-        """Run once into a result full of NaN and check it; a trial ready to be timed, unless it is wrong."""
-        expected = record["predicted_seconds"] or 0.0
-        self._progress.advance(f"checking {case.strategy}", expected)
-        problem.spoil()
-        call = self._engine.bind(case, problem.A, problem.B, problem.out)
-        try:
-            _, seconds = timed(self._engine, call)
-            verdict = problem.verdict()
-            if verdict.fault is None and seconds < SLAB_SECONDS:  # the first call was cold: look again
-                seconds = min(timed(self._engine, call)[1] for _ in range(3))
-        except Exception as error:
-            discard(record, "failed", f"{type(error).__name__}: {error}")
-            return None
-        record["error_u"] = verdict.error_u
-        if verdict.fault is not None:
-            discard(record, "wrong", verdict.fault)
-            return None
-        self._predictor.learn(case.rung, problem.size.flops, seconds)
-        record["calls_per_sample"] = calls_per_sample(seconds)
-        return Trial(str(case.strategy), case.threads, call, record["calls_per_sample"], seconds, record)
+    def _sweep(self, rounds: int) -> None:
+        """Some samples of main memory's bandwidth, before each size."""
+        engine = self._run.engine
+        found = self._result.setdefault("bandwidths", [])
+        counts = sorted({case.threads for case, _ in self._cases if not case.kind.startswith("cuda")})
+        for threads in {counts[0], counts[-1]}:
+            for what in ("read", "triad"):
+                record = next((r for r in found if (r["threads"], r["what"]) == (threads, what)), None)
+                if record is None:
+                    bytes_per_sample = engine.sweep(what, threads)  # untimed: pages are mapped, threads started
+                    record = BandwidthRecord(
+                        threads=threads, what=what, bytes_per_sample=bytes_per_sample, seconds=[], started_seconds=[]
+                    )
+                    found.append(record)
+                for _ in range(-(-SWEEPS // rounds)):
+                    began_ns, seconds = timed(engine, functools.partial(engine.sweep, what, threads))
+                    record["started_seconds"].append((began_ns - self._run.began_ns) / 1e9)
+                    record["seconds"].append(seconds)

@@ -14,9 +14,9 @@ from . import text
 from .budget import MIN_SAMPLES, interleave, samples_per_case
 from .cases import Size
 from .check import Problem
-from .engine import Call, Engine
+from .engine import Call, Engine, SelfTimed
 from .progress import Progress
-from .schema import CaseRecord, PeakRecord
+from .records import LADDER, CaseRecord, PeakRecord
 
 SAMPLE_SECONDS = 0.01  # a shorter call is repeated until a sample is this long, far above the clock's own cost
 TEAM_PEAK_SECONDS = 0.05  # on several threads, where a burst must repay handing it out to them
@@ -48,9 +48,10 @@ class Trial:
         return (self.calls + self.has_lead_in) * self.seconds_per_call + pause
 
 
-def calls_per_sample(seconds_per_call: float) -> int:
-    """How many calls make a sample of SAMPLE_SECONDS."""
-    return max(1, math.ceil(SAMPLE_SECONDS / max(seconds_per_call, 1e-9)))
+def calls_per_sample(seconds_per_call: float, call: Call | None = None) -> int:
+    """How many calls make a sample of SAMPLE_SECONDS; whole multiples for a `call` that runs several at a time."""
+    multiple = call.multiple if isinstance(call, SelfTimed) else 1
+    return multiple * max(1, math.ceil(SAMPLE_SECONDS / max(seconds_per_call, 1e-9) / multiple))
 
 
 @contextlib.contextmanager
@@ -67,14 +68,19 @@ def collector_off() -> Iterator[None]:
 
 
 def timed(engine: Engine, call: Call, calls: int = 1) -> tuple[int, float]:
-    """When `calls` calls began, in the engine's nanoseconds, and the seconds each took."""
+    """When `calls` calls began, in the engine's nanoseconds, and the seconds each took.
+
+    A call that runs elsewhere, in another process or on a GPU, times itself there, by the same clock.
+    """
+    if isinstance(call, SelfTimed):
+        return call.timed(calls)
     began_ns = engine.now_ns()
     for _ in range(calls):
         call()
     return began_ns, max(engine.now_ns() - began_ns, 1) / 1e9 / calls
 
 
-def peak_trial(engine: Engine, threads: int, size: Size) -> Trial:
+def peak_trial(engine: Engine, threads: int, size: Size, study: str = LADDER) -> Trial:
     """The FMA peak on `threads` threads, with bursts long enough for a sample."""
     sample_seconds = SAMPLE_SECONDS if threads == 1 else TEAM_PEAK_SECONDS
     steps, seconds = 1000, 0.0
@@ -93,6 +99,8 @@ def peak_trial(engine: Engine, threads: int, size: Size) -> Trial:
         "seconds": [],
         "started_seconds": [],
     }
+    if study != LADDER:
+        record["study"] = study
     call = functools.partial(engine.burst, threads, steps)
     return Trial("FMA peak", threads, call, 1, sample_seconds, record)
 
@@ -152,7 +160,8 @@ class Sampler:
         if case_record is None:
             return True
         case_record["status"] = "ok"
-        fault = self._problem.verdict().fault if check else None
+        precision = case_record.get("precision", "fp32")
+        fault = self._problem.verdict(precision).fault if check else None
         if fault is not None:
             discard(case_record, "wrong", f"right at first, wrong after it was timed: {fault}")
         return fault is None

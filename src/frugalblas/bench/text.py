@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+NONE = "–"
+
 
 def table(head: Sequence[Sequence[str]], body: Sequence[Sequence[str]], left: int, gap: str = "  ") -> list[str]:
     """Lines of a table: `head` has one or more lines of cells, the first `left` columns are left-aligned.
@@ -41,3 +43,21 @@ def number(value: float) -> str:
 def count(n: int, one: str, many: str) -> str:
     """``1 case`` or ``2 cases``."""
     return f"{n} {one if n == 1 else many}"
+
+
+def optional(value: float | None) -> str:
+    """A number, or a dash for what does not exist."""
+    return NONE if value is None else number(value)
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in percent: no digit after the point from 10 %, two below 1 %."""
+    if share is None:
+        return NONE
+    digits = 0 if share >= 0.0995 else 1 if share >= 0.00995 else 2
+    return f"{share * 100:.{digits}f}%"
+
+
+def times(ratio: float | None) -> str:
+    """A ratio as a speed-up."""
+    return NONE if ratio is None else f"{number(ratio)}x"

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The documentation: built with warnings as errors, links inside it followed, its Python blocks run.
+# Needs the virtual environment .venv with frugalblas in it. About 1 minute. No network but for pip.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$PWD/.venv/bin
+# The tools of the extra [docs], without building the package again.
+"$venv/python" -c 'import importlib.metadata as metadata
+for line in metadata.requires("frugalblas"):
+    if "extra == \"docs\"" in line and not line.startswith("frugalblas"): print(line.split(";")[0])' >/tmp/frugalblas_docs.$$
+trap 'rm -f /tmp/frugalblas_docs.$$' EXIT
+"$venv/pip" install --quiet -r /tmp/frugalblas_docs.$$
+"$venv/python" docs/make_course.py --check
+"$venv/python" -m sphinx --fail-on-warning --keep-going --fresh-env -q docs docs/_build
+"$venv/python" docs/check_links.py docs/_build
+PYTHONPATH=docs "$venv/python" -m pytest -q -p code_blocks -p no:cacheprovider README.md docs

@@ -1,0 +1,53 @@
+"""Colours, markers and dashes: one strategy looks the same in every chart, on the page and in the figures.
+
+The hues are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for the common kinds of colour
+blindness, made darker for a white ground and lighter for a dark one, so that each has a contrast of 3:1 at least (WCAG
+2.2, criterion 1.4.11). Yellow has none on white and is left out. Seven colours and six markers give 42 pairs: no two
+strategies share both, and a chart printed in grey can still be read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..records import CaseRecord, Result
+from .model import Style
+
+LIGHT: Final = ("#0064a8", "#c8501e", "#00805e", "#a8438c", "#2b8cc4", "#a06c00", "#5c5f66")
+DARK: Final = ("#5aaef0", "#ff9160", "#3ecfa3", "#e691cc", "#9bdcff", "#f2c14e", "#b4b8c0")
+PAPER, INK = "#ffffff", "#16181d"  # the grounds they are drawn on
+MARKERS: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")  # Vega's names
+MATPLOTLIB_MARKERS: Final = ("o", "s", "^", "D", "v", "P")
+DASHES: Final = (6, 3)  # of a series on several threads
+
+KINDS: Final = {  # of the registry: what the colours of a bar chart stand for
+    "interpreted": "interpreted",
+    "scalar": "plain loops, compiled",
+    "vector": "vector kernel",
+    "team": "threads cooperate",
+    "passthrough": "vendor's library",
+    "cuda": "GPU",
+}
+
+
+def style_of(result: Result, record: CaseRecord, shift: int = 0) -> Style:
+    """By the place of the strategy in the registry; `shift` tells variants or series of one strategy apart."""
+    names = [card["name"] for card in result["strategies"]]
+    index = names.index(record["strategy"]) + shift
+    return Style(index % len(LIGHT), index % len(MARKERS), record["threads"] > 1)
+
+
+def group_of(kind: str) -> str:
+    """The key in KINDS: all rungs of a GPU are one group."""
+    return kind if kind in KINDS else "cuda"
+
+
+def style_of_group(group: str) -> Style:
+    """Of a group of bars: interpreted in grey, vectors and teams in the strongest hues."""
+    index = list(KINDS).index(group)
+    return Style((6, 1, 0, 2, 5, 3)[index], index)
+
+
+def style_number(index: int) -> Style:
+    """Of the index-th series of a chart whose series are no strategies."""
+    return Style(index % len(LIGHT), index % len(MARKERS))

@@ -1,0 +1,319 @@
+"""What is on the page and in the figures, without a browser: numbers, words, escapes, refusals."""
+
+import html
+import html.parser
+import json
+import re
+import sys
+
+import made_up
+import pytest
+
+from frugalblas import cli
+from frugalblas.bench import charts, figures, outputs, plots, report, schema
+from frugalblas.bench.cases import RequestError
+from frugalblas.bench.charts import palette
+from frugalblas.bench.report import Assumptions, vega, whatif, words
+from frugalblas.bench.report.html import element, embedded_json, table
+from frugalblas.energy import carbon
+from frugalblas.energy.quantity import Provenance, Quantity
+
+EVERY = [study[0] for study in made_up.STUDIES]
+HOSTILE = '</script><script>alert("&\u2028")</script><!--'
+
+
+@pytest.fixture
+def no_runtime(monkeypatch):
+    """The page without its charting library, which takes seconds to pack."""
+    monkeypatch.setattr(report, "runtime", lambda: "/* the library */")
+
+
+def run(*arguments):
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as stop:
+        return stop.code
+
+
+class Outline(html.parser.HTMLParser):
+    """Every element with its attributes, and the text of scripts by their id."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self._script = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._script = dict(attrs).get("id", "") if tag == "script" else None
+
+    def handle_endtag(self, tag):
+        self._script = None
+
+    def handle_data(self, data):
+        if self._script is not None:
+            self.scripts[self._script] = data
+
+
+# -- charts --
+
+
+@pytest.mark.parametrize("study", EVERY)
+def test_every_study_has_charts_that_say_what_they_show(study):
+    drawn = charts.of(made_up.every_study(), study)
+    assert drawn
+    for chart in drawn:
+        assert chart.study == study
+        assert all((chart.title, chart.caption, chart.x.title, chart.y.title))
+        assert re.fullmatch(r"[\w-]+", chart.id)
+        head, body = chart.table()
+        assert len(body) == sum(len(s.points) for s in chart.series if not s.curve)
+        assert {len(row) for row in body} == {len(head)}
+    idents = [chart.id for chart in charts.of(made_up.every_study())]
+    assert len(set(idents)) == len(idents)
+
+
+def test_every_point_is_a_case_and_every_case_a_point():
+    result = made_up.every_study()
+    for study, title in (
+        ("sizes", "size"),
+        ("flags", "build_variant"),
+        ("shapes", "M_x_N_x_K"),
+        ("threads", "threads"),
+    ):
+        chart = next(c for c in charts.of(result, study) if f"{study}-{title}-gflop_s" == c.id)
+        shown = sorted(point.y for series in chart.series for point in series.points)
+        cases = [case for case in figures.of_study(result, study)["cases"] if not case.get("series")]
+        assert shown == sorted(figures.gflops(case) for case in cases)
+        for series in chart.series:
+            for point in series.points:
+                assert point.low <= point.y <= point.high
+
+
+def test_a_file_of_the_first_version_has_the_ladder():
+    result = made_up.ladder()
+    assert "studies" not in result
+    bars, lines = charts.of(result)
+    assert [bars.kind, lines.kind] == ["bars", "lines"]
+    assert {p.y for s in bars.series for p in s.points} == set(bars.y.categories)
+    assert [r.label for r in bars.references] == ["FMA peak, 1 thread", "FMA peak, 8 threads"]
+
+
+def test_caches_are_marked_where_three_matrices_fill_them():
+    (chart,) = charts.of(made_up.every_study(), "sizes")
+    marks = {r.label: r.value for r in chart.references if r.axis == "x"}
+    assert marks == {"L2 full": pytest.approx((1048576 / 12) ** 0.5), "L3 full": pytest.approx((33554432 / 12) ** 0.5)}
+
+
+def test_without_joules_no_chart_of_joules():
+    assert not [c for c in charts.of(made_up.ladder()) if "energy" in c.id or "watt" in c.id]
+    measured = [c.id for c in charts.of(made_up.ladder(simulated=True))]
+    assert [ident for ident in measured if "energy" in ident] == ["ladder-energy_per_call-1024"]
+
+
+def test_the_front_holds_what_nothing_beats():
+    (chart,) = charts.of(made_up.every_study(), "precision")
+    (front,) = [series for series in chart.series if series.curve]
+    points = [(p.x, p.y) for s in chart.series if not s.curve for p in s.points]
+    expected = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)}
+    assert {(p.x, p.y) for p in front.points} == expected
+    assert len(expected) < len(points)
+
+
+def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
+    result = made_up.every_study()
+    cases = []
+    for case in figures.of_study(result, "roofline")["cases"]:
+        flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
+        cases.append({**case, "joules_per_call": (20 * flops + 300 * bytes_) * 1e-12, "energy": None})
+    (flop, u_flop), (byte, u_byte) = charts.special.fits({**result, "cases": cases})["blocked"]
+    assert flop == pytest.approx(20)
+    assert byte == pytest.approx(300)
+    assert max(u_flop / flop, u_byte / byte) < 1e-9
+
+
+@pytest.mark.parametrize(("colours", "ground"), [(palette.LIGHT, "#ffffff"), (palette.DARK, "#181b21")])
+def test_every_colour_stands_out_from_its_ground(colours, ground):
+    """WCAG 2.2, 1.4.11: 3:1, by its formula for relative luminance."""
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for colour in colours:
+        light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_no_two_series_of_a_chart_look_the_same():
+    for chart in charts.of(made_up.every_study()):
+        looks = [series.style for series in chart.series if not series.curve]
+        assert len(set(looks)) == len(looks), chart.id
+
+
+# -- the page --
+
+
+def test_the_page_says_where_its_numbers_come_from(no_runtime):
+    text = report.render(made_up.ladder())
+    for said in ("Made-up CPU", "0123456789", "no counters: this machine is made up", "OpenBLAS 0.3.31", "3.11"):
+        assert said in text
+    assert "blocked is 6" in text  # 112 / 1.7 is 66
+    for sentence in words.findings(made_up.ladder(), "ladder"):
+        assert html.escape(sentence) in text
+
+
+def test_the_result_is_in_the_page_and_reads_as_it_was(no_runtime):
+    outline = Outline(report.render(made_up.every_study()))
+    assert schema.parse(outline.scripts["result"], "page") == made_up.every_study()
+
+
+def test_nothing_in_the_page_points_elsewhere(no_runtime):
+    for tag, attributes in Outline(report.render(made_up.every_study())).elements:
+        for name in ("src", "href", "action", "data", "poster", "srcset"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    assert "default-src 'none'" in report.POLICY
+
+
+def test_what_a_file_says_cannot_become_markup(no_runtime):
+    result = made_up.ladder()
+    clean = [tag for tag, _ in Outline(report.render(result)).elements]
+    hostile = json.loads(json.dumps(result).replace("naive", json.dumps(HOSTILE)[1:-1]))
+    hostile["machine"]["cpu"]["model"] = hostile["energy"]["reason"] = HOSTILE
+    outline = Outline(report.render(schema.validate(hostile)))
+    assert [tag for tag, _ in outline.elements] == clean
+    assert schema.parse(outline.scripts["result"], "page") == hostile
+
+
+def test_simulated_joules_are_called_that(no_runtime):
+    assert "simulated counter: no energy was measured" not in report.render(made_up.ladder())
+    assert "simulated counter: no energy was measured" in report.render(made_up.ladder(simulated=True))
+
+
+def test_markup_is_escaped_unless_it_is_ours():
+    assert element("p", "<b>", element("i", "&"), class_='"') == '<p class="&quot;">&lt;b&gt;<i>&amp;</i></p>'
+    assert element("input", checked=True, disabled=False, value=None) == "<input checked>"
+    assert "</script>" not in embedded_json({"a": HOSTILE})[:-9]
+    assert json.loads(embedded_json([HOSTILE]).partition(">")[2].rpartition("<")[0]) == [HOSTILE]
+    assert "&lt;b&gt;" in table(["a"], [["<b>"]])
+
+
+def test_specifications_hold_for_every_choice_of_axes():
+    for chart in charts.of(made_up.every_study()):
+        drawn = vega.drawing(chart)
+        assert drawn["start"] in drawn["specs"]
+        assert len(drawn["specs"]) == 2 ** (chart.x.may_switch + chart.y.may_switch)
+        json.dumps(drawn, allow_nan=False)
+
+
+# -- what if --
+
+
+def test_the_break_even_is_the_ratio_of_joules():
+    def joules(value, u):
+        return Quantity(value, u, "J", Provenance.DERIVED, ("counter",))
+
+    times = whatif.break_even(joules(12.0, 0.12), joules(3.0, 0.06))
+    assert times.value == pytest.approx(4.0)
+    assert times.relative_u == pytest.approx((0.01**2 + 0.02**2) ** 0.5)
+    assert whatif.kwh(joules(3.6, 0.1), 1e6).value == pytest.approx(1.0)
+
+
+def test_carbon_is_that_of_the_energy_module(no_runtime):
+    result = made_up.ladder(simulated=True)
+    text = report.render(result, Assumptions(("FRA",), 1000.0))
+    frugal = whatif.what_if(result).uses[0]
+    million = carbon.co2e(frugal.joules * 1e6, "FRA")
+    year = carbon.co2e(frugal.joules * (1000.0 * carbon.SECONDS_PER_YEAR), "FRA")
+    for quantity, factor in ((million, 1.0), (year, 1e-3)):
+        assert report.carbon_lines.figure(quantity, True, factor) in text
+    assert "the saving is gone" in text
+    assert carbon.ATTRIBUTION in text
+
+
+def test_without_joules_there_is_no_what_if(no_runtime):
+    text = report.render(made_up.ladder(), Assumptions(("FRA",), 1000.0))
+    assert "No joules, hence no kilowatt-hours and no CO2e" in text
+    assert "g CO2e" not in text
+
+
+# -- files and refusals --
+
+
+def test_figures_are_written_as_png_and_svg(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'frugalblas[bench]'")
+    written = plots.write(made_up.ladder(), tmp_path / "figures")
+    assert sorted(written) == sorted((tmp_path / "figures").iterdir())
+    assert {path.suffix for path in written} == {".png", ".svg"}
+    assert len(written) == 2 * len(charts.of(made_up.ladder()))
+    for path in written:
+        assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"<?xml")
+        if path.suffix == ".svg":
+            assert "GFLOP/s" in path.read_text(encoding="utf-8")
+
+
+def kept(tmp_path, result):
+    path = tmp_path / "run.json"
+    path.write_text(schema.to_json(result), encoding="utf-8")
+    return str(path)
+
+
+def test_a_kept_run_becomes_a_page(tmp_path, capsys, no_runtime):
+    page = tmp_path / "page.html"
+    assert run("bench", "--from", kept(tmp_path, made_up.ladder()), "--report", str(page)) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "Made-up CPU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--report", "/nowhere/page.html"], "--report: '/nowhere/page.html' cannot be written: No such file"),
+        (["--report", "{folder}"], "cannot be written: Is a directory"),
+        (["--plots", "{file}"], "--plots: nothing can be written into"),
+        (["--report", "{folder}/p.html", "--json", "{folder}/p.html"], "name the same file"),
+        (["--report", "{folder}/p.html", "--country", "Frannce"], "no carbon intensity for 'Frannce'"),
+        (["--report", "{folder}/p.html", "--per-year", "-1"], "'-1' is not a rate; expected calls per second"),
+        (["--country", "FRA"], "--country is about the page: it needs --report FILE"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_measuring(arguments, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("frugalblas.bench.runner.run", lambda *_: pytest.fail("measured all the same"))
+    file = tmp_path / "file"
+    file.write_text("whole")
+    words = [word.format(folder=tmp_path, file=file) for word in arguments]
+    assert run("bench", "--algo", "naive", "--sizes", "16", *words) == 2
+    assert said in capsys.readouterr().err
+    assert file.read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("option", "module", "package"),
+    [("--report", "vl_convert", "vl-convert-python"), ("--plots", "matplotlib", "matplotlib")],
+)
+def test_a_missing_library_is_named_with_the_fix(option, module, package, tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.importlib.util, "find_spec", lambda name: None if name == module else object())
+    values = dict.fromkeys(("report", "plots", "country", "per_year", "json"))
+    options = type("Options", (), {**values, option[2:]: str(tmp_path / "out")})
+    with pytest.raises(RequestError, match=rf"{option} needs {package}, .*pip install 'frugalblas\[bench\]'"):
+        outputs.prepare(options)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"pip install 'frugalblas\[bench\]'"):
+        plots.write(made_up.ladder(), tmp_path) if option == "--plots" else vega.runtime.__wrapped__()
+
+
+def test_a_full_disk_leaves_the_earlier_page_whole(tmp_path, capsys, monkeypatch, no_runtime):
+    page = tmp_path / "page.html"
+    page.write_text("earlier")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    path = kept(tmp_path, made_up.ladder())
+    monkeypatch.setattr("frugalblas.bench.destination.os.fsync", full)
+    assert run("bench", "--from", path, "--report", str(page)) == 1
+    assert "--report: " in (said := capsys.readouterr().err)
+    assert "was not written: No space left on device" in said
+    assert page.read_text() == "earlier"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "run.json"]
