@@ -126,7 +126,7 @@ def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
     for case in figures.of_study(result, "roofline")["cases"]:
         flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
         cases.append({**case, "joules_per_call": (20 * flops + 300 * bytes_) * 1e-12, "energy": None})
-    (flop, u_flop), (byte, u_byte) = charts.special.fits({**result, "cases": cases})["blocked"]
+    (flop, u_flop), (byte, u_byte) = charts.roofline.fits({**result, "cases": cases})["blocked"]
     assert flop == pytest.approx(20)
     assert byte == pytest.approx(300)
     assert max(u_flop / flop, u_byte / byte) < 1e-9

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .. import figures
 from ..records import Result
-from . import special, speed
+from . import roofline, special, speed
 from . import threads as against_threads
 from .model import Axis, Chart, Point, Reference, Series, Style, text_of
 
@@ -20,7 +20,7 @@ DRAW: Mapping[str, Callable[[Result, str], list[Chart]]] = {
     "gpu": speed.against_size,
     "precision": special.precision,
     "power": special.power,
-    "roofline": special.roofline,
+    "roofline": roofline.roofline,
 }
 
 
