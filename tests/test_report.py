@@ -10,7 +10,7 @@ import made_up
 import pytest
 
 from frugalblas import cli
-from frugalblas.bench import charts, figures, outputs, plots, report, schema
+from frugalblas.bench import charts, figures, outputs, plots, report, sampling, schema
 from frugalblas.bench.cases import RequestError
 from frugalblas.bench.charts import palette
 from frugalblas.bench.report import Assumptions, vega, whatif, words
@@ -264,6 +264,23 @@ def test_a_kept_run_becomes_a_page(tmp_path, capsys, no_runtime):
     assert run("bench", "--from", kept(tmp_path, made_up.ladder()), "--report", str(page)) == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "Made-up CPU" in capsys.readouterr().out
+
+
+def test_a_measured_run_becomes_a_page_even_if_nobody_reads_the_table(tmp_path, monkeypatch, no_runtime):
+    monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 0.0005)
+
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("frugalblas.bench.command.show", gone)
+    page = tmp_path / "page.html"
+    options = cli.parser().parse_args(["bench", "--algo", "naive", "--sizes", "16", "--report", str(page)])
+    with pytest.raises(BrokenPipeError):
+        options.run(options)
+    outline = Outline(page.read_text(encoding="utf-8"))
+    result = schema.parse(outline.scripts["result"], "page")
+    assert [case["strategy"] for case in result["cases"]] == ["naive"]
+    assert result["cases"][0]["status"] == "ok"
 
 
 @pytest.mark.parametrize(
