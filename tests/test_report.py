@@ -2,11 +2,13 @@
 
 import html
 import html.parser
+import itertools
 import json
 import re
 import sys
 
 import made_up
+import numpy as np
 import pytest
 
 from frugalblas import cli
@@ -132,14 +134,47 @@ def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
     assert max(u_flop / flop, u_byte / byte) < 1e-9
 
 
+def linear(colour):
+    """sRGB without its curve (IEC 61966-2-1)."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+SEEN = {  # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113
+    "by most people": np.eye(3),
+    "by protanopes": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "by deuteranopes": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "by tritanopes": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+JUST_NOTICEABLE = 2.3  # CIE 1976 delta E of neighbouring patches (Mahy and others 1994, doi:10.1002/col.5080190207)
+
+
+@pytest.mark.parametrize("colours", [palette.LIGHT, palette.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_stay_apart_for_the_colour_blind(colours, eyes):
+    """Marks are small and apart: five times what is just noticed side by side."""
+
+    def lab(colour):
+        white = XYZ @ np.ones(3)
+        xyz = XYZ @ np.clip(np.array(SEEN[eyes]) @ linear(colour), 0, 1) / white
+        f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    for one, other in itertools.combinations(colours, 2):
+        assert np.linalg.norm(lab(one) - lab(other)) > 5 * JUST_NOTICEABLE, (one, other)
+
+
 @pytest.mark.parametrize(("colours", "ground"), [(palette.LIGHT, "#ffffff"), (palette.DARK, "#181b21")])
 def test_every_colour_stands_out_from_its_ground(colours, ground):
     """WCAG 2.2, 1.4.11: 3:1, by its formula for relative luminance."""
 
     def luminance(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        return XYZ[1] @ linear(colour)
 
     for colour in colours:
         light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
