@@ -101,6 +101,14 @@ def test_a_file_of_the_first_version_has_the_ladder():
     assert [r.label for r in bars.references] == ["FMA peak, 1 thread", "FMA peak, 8 threads"]
 
 
+def test_a_study_cut_to_one_point_is_drawn_as_bars():
+    result = made_up.every_study()
+    cut = {**result, "cases": [c for c in result["cases"] if c["study"] != "threads" or c["threads"] == 2]}
+    drawn = charts.of(cut, "threads")
+    assert {chart.kind for chart in drawn} == {"bars"}
+    assert len(drawn[0].y.categories) == 4
+
+
 def test_caches_are_marked_where_three_matrices_fill_them():
     (chart,) = charts.of(made_up.every_study(), "sizes")
     marks = {r.label: r.value for r in chart.references if r.axis == "x"}

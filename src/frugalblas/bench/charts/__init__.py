@@ -30,7 +30,8 @@ def of(result: Result, study: str | None = None) -> list[Chart]:
     for each in figures.studies(result):
         name = each["name"]
         if study in (None, name):
-            charts += DRAW.get(name, speed.ladder)(figures.of_study(result, name), name)
+            part = figures.of_study(result, name)
+            charts += DRAW.get(name, speed.ladder)(part, name) or speed.at_one_size(part, name)
     return charts
 
 

@@ -48,7 +48,7 @@ def _position(axis: Axis, log: bool, field: str, **more: Any) -> dict[str, Any]:
     """Encoding of x or y."""
     horizontal = field == "x"
     if axis.scale == "category":
-        shown: dict[str, Any] = {"title": axis.title if horizontal else None, "grid": False}
+        shown: dict[str, Any] = {"title": axis.title if horizontal else None, "grid": False, "labelOverlap": False}
         shown |= {"labelAngle": -35} if horizontal and len("".join(axis.categories)) > 40 else {}
         shown |= {"labelAngle": 0} if horizontal and "labelAngle" not in shown else {}
         return {"field": field, "type": "ordinal", "sort": list(axis.categories), "axis": shown | more}
@@ -147,7 +147,7 @@ def bars(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
         x["scale"] |= {"domain": domain, "nice": False, "padding": 0}
     else:
         x["scale"] |= {"padding": 48} | ({} if x_log else {"zero": False})  # room for the numbers
-    y["axis"] |= {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 180, "labelPadding": 6}
+    y["axis"] |= {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelPadding": 6}
     colour = {"color": _scales_of_series(chart)["color"]}
     points = {"data": {"name": "points"}}
     rows = {"y": y}
