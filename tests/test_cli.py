@@ -13,6 +13,7 @@ import pytest
 import frugalblas
 from frugalblas import cli
 from frugalblas.bench import command, machine, progress, read, render, sampling
+from frugalblas.bench.studies import STUDIES
 
 QUICK = ["bench", "--algo", "naive,blocked", "--sizes", "16,32", "--seconds", "30"]
 
@@ -204,7 +205,11 @@ def test_help_teaches_and_documents_the_exit_statuses(capsys):
     assert "frugalblas bench --algo naive,blocked --sizes 1024" in shown
     for status in (command.EXIT_OK, command.EXIT_BAD_RESULT, command.EXIT_USAGE, command.EXIT_INTERRUPTED):
         assert re.search(rf"^  {status} ", shown, re.MULTILINE)
-    assert f"(default: {command.DEFAULT_SECONDS:g})" in " ".join(shown.split())
+    assert f"(default: {STUDIES['ladder'].seconds:g} for the ladder, 45 to 180 for a study)" in " ".join(shown.split())
+    for study in STUDIES:
+        assert re.search(rf"\b{study}\b", shown)
+    others = [study.seconds for study in STUDIES.values()]
+    assert (min(others), max(others)) == (45, 180)
 
 
 def test_every_example_of_the_help_parses():

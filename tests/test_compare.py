@@ -100,6 +100,13 @@ def test_what_differs_is_listed_and_what_only_one_has():
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_every_case_of_every_study_has_a_name_of_its_own():
+    result = made_up.every_study()
+    names = [(pair.name, pair.size) for pair in compare(result, result).pairs]
+    assert len(set(names)) == len(names) == len(result["cases"])
+    assert len(render.chart(compare(result, result)).y.categories) == render.DRAWN < len(names)
+
+
 def test_joules_without_uncertainty_get_no_verdict_and_none_get_a_reason():
     a = made_up.ladder(simulated=True)
     b = json.loads(json.dumps(a))

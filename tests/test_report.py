@@ -2,15 +2,17 @@
 
 import html
 import html.parser
+import itertools
 import json
 import re
 import sys
 
 import made_up
+import numpy as np
 import pytest
 
 from frugalblas import cli
-from frugalblas.bench import charts, figures, outputs, plots, report, schema
+from frugalblas.bench import charts, figures, outputs, plots, report, sampling, schema
 from frugalblas.bench.cases import RequestError
 from frugalblas.bench.charts import palette
 from frugalblas.bench.report import Assumptions, vega, whatif, words
@@ -99,6 +101,14 @@ def test_a_file_of_the_first_version_has_the_ladder():
     assert [r.label for r in bars.references] == ["FMA peak, 1 thread", "FMA peak, 8 threads"]
 
 
+def test_a_study_cut_to_one_point_is_drawn_as_bars():
+    result = made_up.every_study()
+    cut = {**result, "cases": [c for c in result["cases"] if c["study"] != "threads" or c["threads"] == 2]}
+    drawn = charts.of(cut, "threads")
+    assert {chart.kind for chart in drawn} == {"bars"}
+    assert len(drawn[0].y.categories) == 4
+
+
 def test_caches_are_marked_where_three_matrices_fill_them():
     (chart,) = charts.of(made_up.every_study(), "sizes")
     marks = {r.label: r.value for r in chart.references if r.axis == "x"}
@@ -126,10 +136,45 @@ def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
     for case in figures.of_study(result, "roofline")["cases"]:
         flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
         cases.append({**case, "joules_per_call": (20 * flops + 300 * bytes_) * 1e-12, "energy": None})
-    (flop, u_flop), (byte, u_byte) = charts.special.fits({**result, "cases": cases})["blocked"]
+    (flop, u_flop), (byte, u_byte) = charts.roofline.fits({**result, "cases": cases})["blocked"]
     assert flop == pytest.approx(20)
     assert byte == pytest.approx(300)
     assert max(u_flop / flop, u_byte / byte) < 1e-9
+
+
+def linear(colour):
+    """sRGB without its curve (IEC 61966-2-1)."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+SEEN = {  # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113
+    "by most people": np.eye(3),
+    "by protanopes": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "by deuteranopes": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "by tritanopes": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+JUST_NOTICEABLE = 2.3  # CIE 1976 delta E of neighbouring patches (Mahy and others 1994, doi:10.1002/col.5080190207)
+
+
+@pytest.mark.parametrize("colours", [palette.LIGHT, palette.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_stay_apart_for_the_colour_blind(colours, eyes):
+    """Marks are small and apart: five times what is just noticed side by side."""
+
+    def lab(colour):
+        white = XYZ @ np.ones(3)
+        xyz = XYZ @ np.clip(np.array(SEEN[eyes]) @ linear(colour), 0, 1) / white
+        f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    for one, other in itertools.combinations(colours, 2):
+        assert np.linalg.norm(lab(one) - lab(other)) > 5 * JUST_NOTICEABLE, (one, other)
 
 
 @pytest.mark.parametrize(("colours", "ground"), [(palette.LIGHT, "#ffffff"), (palette.DARK, "#181b21")])
@@ -137,9 +182,7 @@ def test_every_colour_stands_out_from_its_ground(colours, ground):
     """WCAG 2.2, 1.4.11: 3:1, by its formula for relative luminance."""
 
     def luminance(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        return XYZ[1] @ linear(colour)
 
     for colour in colours:
         light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
@@ -264,6 +307,23 @@ def test_a_kept_run_becomes_a_page(tmp_path, capsys, no_runtime):
     assert run("bench", "--from", kept(tmp_path, made_up.ladder()), "--report", str(page)) == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "Made-up CPU" in capsys.readouterr().out
+
+
+def test_a_measured_run_becomes_a_page_even_if_nobody_reads_the_table(tmp_path, monkeypatch, no_runtime):
+    monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 0.0005)
+
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("frugalblas.bench.command.show", gone)
+    page = tmp_path / "page.html"
+    options = cli.parser().parse_args(["bench", "--algo", "naive", "--sizes", "16", "--report", str(page)])
+    with pytest.raises(BrokenPipeError):
+        options.run(options)
+    outline = Outline(page.read_text(encoding="utf-8"))
+    result = schema.parse(outline.scripts["result"], "page")
+    assert [case["strategy"] for case in result["cases"]] == ["naive"]
+    assert result["cases"][0]["status"] == "ok"
 
 
 @pytest.mark.parametrize(

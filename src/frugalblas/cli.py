@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from . import energy_cli, report_cli, run_cli
+from . import completion, energy_cli, report_cli, run_cli
 
 DESCRIPTION = "Every way to multiply two float32 matrices: what each costs in time and in joules."
 EXIT_OK, EXIT_INTERRUPTED = 0, 130
@@ -20,15 +20,35 @@ examples:
   frugalblas bench --algo naive,blocked --sizes 1024
   frugalblas bench --algo blocked@v3,blocked@v2 --sizes 512,1920
   frugalblas bench --algo openmp,openblas --threads 1,2,4 --sizes 16x4096x4096
-  frugalblas bench --json run.json                  keep every sample
+  frugalblas bench --json run.json                  keep every sample, as they come
+  frugalblas bench --resume run.json                go on after Ctrl-C, a crash or a power cut
   frugalblas bench --from run.json                  show the table of a kept run again
   frugalblas bench --from run.json --report run.html --plots figures
+
+studies, what each varies, and the time it takes unless --seconds says otherwise:
+  frugalblas bench --study sizes --json sizes.json  speed and joules against N (3 min)
+  frugalblas bench --study sizes --sizes 96:3072:96 --seconds 3600
+  frugalblas bench --study threads                  1 to beyond the CPUs; OpenMP schedules (90 s)
+  frugalblas bench --study flags                    strategies x compiler flags (2 min)
+  frugalblas bench --study blocks                   MC, KC, NC and the tile MR x NR (90 s)
+  frugalblas bench --study shapes                   flat, deep, small and many (1 min)
+  frugalblas bench --study gpu                      kernel, device-resident, from the host (90 s)
+  frugalblas bench --study precision                error against speed against joules (45 s)
+  frugalblas bench --study power,roofline           several in one file (45 s and 1 min)
+  frugalblas bench --study all --isolate --json all.json
 
 exit status:
   0    every result was right
   1    a strategy gave a WRONG result or failed, or a file could not be written
   2    the request cannot be carried out; nothing was measured
-  130  interrupted with Ctrl-C; what had been measured was shown and written
+  130  interrupted with Ctrl-C or SIGTERM; what had been measured was shown and written
+"""
+
+COMPLETION_EPILOG = """\
+examples:
+  frugalblas completion bash >> ~/.bash_completion
+  frugalblas completion zsh > ~/.zfunc/_frugalblas      (with ~/.zfunc in $fpath)
+  frugalblas completion fish > ~/.config/fish/completions/frugalblas.fish
 """
 
 MAIN_EPILOG = """\
@@ -39,6 +59,7 @@ examples:
   frugalblas run train.py   run a program with its float32 products on frugalblas, and see them
   frugalblas algorithms     what can run here, and why the rest cannot
   frugalblas info           CPU, threads, build and libraries found
+  frugalblas completion bash  a script for your shell
 
 exit status: 0 success; 1 a wrong result; 2 bad usage; 130 interrupted (see frugalblas bench --help);
 frugalblas run and frugalblas energy run: that of the program
@@ -59,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
         help="measure the strategies on this machine",
         epilog=BENCH_EPILOG,
         formatter_class=raw,
-        description="Runs every rung of the ladder at several sizes, checks each result, and prints one table.",
+        description="Runs every rung of the ladder at several sizes, checks each result, and prints one table; or "
+        "makes one of the studies below, each a table of its own.",
     )
     bench.add_argument(
         "--study",
@@ -68,7 +90,11 @@ def parser() -> argparse.ArgumentParser:
         "roofline (default: ladder)",
     )
     bench.add_argument("--algo", metavar="NAMES", help="NAME or NAME@VARIANT, by commas, or all (default: the ladder)")
-    bench.add_argument("--sizes", metavar="SIZES", help="N or MxNxK, by commas (default: chosen to fit the budget)")
+    bench.add_argument(
+        "--sizes",
+        metavar="SIZES",
+        help="N, MxNxK or FIRST:LAST:STEP, by commas (default: chosen to fit the budget)",
+    )
     bench.add_argument(
         "--threads",
         metavar="COUNTS",
@@ -104,6 +130,15 @@ def parser() -> argparse.ArgumentParser:
     report_cli.add_options(bench)
     bench.set_defaults(run=run_bench)
     report_cli.add_commands(commands)
+
+    complete = commands.add_parser(
+        "completion",
+        help="print a script that completes commands and options in a shell",
+        epilog=COMPLETION_EPILOG,
+        formatter_class=raw,
+    )
+    complete.add_argument("shell", choices=completion.SHELLS, help="bash, zsh or fish")
+    complete.set_defaults(run=run_completion)
 
     energy_cli.add_commands(commands)
     run_cli.add_commands(commands)
@@ -141,6 +176,17 @@ def run_bench(options: argparse.Namespace) -> int:
     from frugalblas.bench import command
 
     return command.run(options)
+
+
+def run_completion(options: argparse.Namespace) -> int:
+    """``frugalblas completion``."""
+    import frugalblas
+    from frugalblas.bench.output import show
+    from frugalblas.bench.studies import STUDIES
+
+    values = {"--study": ["all", *STUDIES], "--algo": ["all", *(card.name for card in frugalblas.algorithms())]}
+    show(completion.script(options.shell, parser(), values), sys.stdout)
+    return EXIT_OK
 
 
 def run_algorithms(options: argparse.Namespace) -> int:

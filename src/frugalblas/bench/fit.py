@@ -12,6 +12,7 @@ from .studies import Study
 
 Item = TypeVar("Item")
 USUAL_SAMPLES = 5  # of a case, where there is a choice between more cases and more samples
+CURVE = 7  # sizes at least, if need be without the largest ones
 AFFORDABLE = 0.25  # of the time for a size: a strategy slower than that is no reason to leave out sizes
 
 
@@ -39,8 +40,8 @@ def fit(study: Study, cases: Sequence[Case], seconds: float, costs: Costs) -> tu
         by_size.setdefault(case.size, []).append(case)
     if study.fit == "size":
         return _one_size(study, by_size, seconds, costs)
-    kept, notes = _without_largest(by_size, seconds, costs)
     if study.fit == "thin":
+        kept, notes = _from_smallest(by_size, seconds, costs)
         few = _thin_sizes(kept, seconds, costs)
         if len(few) < len(kept):
             needed = sum(costs.usual(_affordable(kept[size], seconds, costs)) for size in kept)
@@ -49,6 +50,8 @@ def fit(study: Study, cases: Sequence[Case], seconds: float, costs: Costs) -> tu
                 f"would take about {needed:.0f} s (--seconds)"
             )
         kept = {size: kept[size] for size in few}
+    else:
+        kept, notes = _without_largest(by_size, seconds, costs)
     return [case for some in kept.values() for case in some], notes
 
 
@@ -74,6 +77,20 @@ def _without_largest(
     return {size: by_size[size] for size in sizes}, notes
 
 
+def _from_smallest(
+    by_size: dict[Size, list[Case]], seconds: float, costs: Costs
+) -> tuple[dict[Size, list[Case]], list[str]]:
+    """Up to the largest size for which there is time beside the smallest."""
+    sizes, notes = list(by_size), []
+    while len(sizes) > 1 and costs.cheapest(by_size[sizes[0]]) + costs.cheapest(by_size[sizes[-1]]) > seconds:
+        dropped = sizes.pop()
+        notes = [
+            f"{dropped} and larger left out: even the fastest strategy needs about "
+            f"{costs.cheapest(by_size[dropped]):.1f} s there; the budget is {seconds:g} s"
+        ]
+    return {size: by_size[size] for size in sizes}, notes
+
+
 def _affordable(cases: Sequence[Case], seconds: float, costs: Costs) -> list[Case]:
     """Those that are not slow for a size that has `seconds`; the fastest in any case."""
     affordable = [case for case in cases if least_seconds(costs.call(case)) <= AFFORDABLE * seconds]
@@ -81,14 +98,23 @@ def _affordable(cases: Sequence[Case], seconds: float, costs: Costs) -> list[Cas
 
 
 def _thin_sizes(by_size: dict[Size, list[Case]], seconds: float, costs: Costs) -> list[Size]:
-    """As many sizes, evenly spread, as leave each the time for whatever is not slow there."""
+    """As many sizes, evenly spread, as leave each the time for whatever is not slow there.
+
+    Where the largest leave no time for a curve, it ends earlier.
+    """
     sizes = list(by_size)
-    for count in range(len(sizes), 1, -1):
-        some = evenly(sizes, count)
-        shares = {size: seconds * share_of_size(size, some) for size in some}
-        if all(costs.usual(_affordable(by_size[size], share, costs)) <= share for size, share in shares.items()):
-            return some
-    return evenly(sizes, 2)
+    best: list[Size] = []
+    while len(sizes) >= 2:
+        for count in range(len(sizes), len(best), -1):
+            some = evenly(sizes, count)
+            shares = {size: seconds * share_of_size(size, some) for size in some}
+            if all(costs.usual(_affordable(by_size[size], share, costs)) <= share for size, share in shares.items()):
+                best = some
+                break
+        if len(best) >= CURVE:
+            return best
+        sizes = sizes[: min(len(sizes) - 1, round(0.85 * len(sizes)))]
+    return best or sizes
 
 
 def _one_size(

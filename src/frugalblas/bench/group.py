@@ -57,6 +57,14 @@ class Run:
         return problem
 
 
+def is_measured(records: Sequence[CaseRecord]) -> bool:
+    """Whether a group has been brought to its end, perhaps by an earlier part of the run."""
+    return all(
+        record["status"] != "not reached" and (record["status"] != "ok" or len(record["seconds"]) >= MIN_SAMPLES)
+        for record in records
+    )
+
+
 @dataclass
 class Limits:
     """Of one group, on the engine's clock."""

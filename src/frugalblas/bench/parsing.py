@@ -10,15 +10,20 @@ from .cases import Card, RequestError, Size, Strategy
 
 
 def parse_sizes(text: str) -> list[Size]:
-    """``128,512`` or ``16x4096x4096`` (M x N x K), smallest product first, each once."""
+    """``128,512``, ``16x4096x4096`` (M x N x K) or ``128:1920:128``, smallest product first, each once."""
     sizes = set()
     for token in text.split(","):
+        if (found := re.fullmatch(r"([0-9]+):([0-9]+):([0-9]+)", token.strip())) is not None:
+            first, last, step = map(int, found.groups())
+            if 1 <= first <= last and step >= 1:
+                sizes |= {Size(n, n, n) for n in range(first, last + 1, step)}
+                continue
         match = re.fullmatch(r"([0-9]+)(?:x([0-9]+)x([0-9]+))?", token.strip())
         numbers = [int(n) for n in match.groups() if n] if match else []
         if not numbers or min(numbers) < 1:
             raise RequestError(
-                f"--sizes: {token.strip()!r} is not a size; expected N or MxNxK, 1 or more each, "
-                "for example 128,512,16x4096x4096"
+                f"--sizes: {token.strip()!r} is not a size; expected N or MxNxK, 1 or more each, or FIRST:LAST:STEP, "
+                "for example 128,512,16x4096x4096 or 128:1920:128"
             )
         sizes.add(Size(*numbers) if len(numbers) == 3 else Size(numbers[0], numbers[0], numbers[0]))
     return sorted(sizes, key=lambda size: (size.flops, size.M, size.N))

@@ -80,17 +80,18 @@ class RichProgress:
         self._task = self._bar.add_task("", total=None, what="", left="")
         self._running_seconds = 0.0
         self._drawn = 0.0
+        self._left = ""
         self._bar.start()
 
     def whole(self, seconds: float) -> None:
         """Beside the bar."""
         minutes, rest = divmod(round(seconds), 60)
-        self._bar.update(self._task, left=f"(all: {minutes}:{rest:02})")
+        self._left = f"(all: {minutes}:{rest:02})"
 
     def begin(self, phase: str, seconds: float) -> None:
         """Start the bar anew."""
         self._running_seconds = 0.0
-        self._bar.reset(self._task, total=max(seconds, 1e-9), description=phase, what="")
+        self._bar.reset(self._task, total=max(seconds, 1e-9), description=phase, what="", left=self._left)
         self._bar.refresh()
 
     def advance(self, what: str, seconds: float) -> None:

@@ -7,9 +7,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import figures
-from .cases import Card, RequestError, case_of
+from .cases import Card, RequestError, Size, case_of
+from .group import is_measured
 from .plan import Plan
-from .records import Result, Source
+from .records import CaseRecord, Result, Source
+from .schema import study_of
 from .studies import STUDIES
 
 
@@ -29,6 +31,7 @@ def prepare(
     gone = {case["strategy"] for case in result["cases"]} - {card.name for card in cards if card.available}
     if gone:
         raise RequestError(f"--resume: no longer available here: {', '.join(sorted(gone))}")
+    result["elapsed_seconds"] = _end_of_groups(result)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     result["notes"].append(f"interrupted and continued at {now}")
     request = result["request"]
@@ -41,6 +44,23 @@ def prepare(
         sizes_may_shrink=not request.get("sizes_given", True),
         memory_bytes=memory_bytes,
         studies=studies,
+    )
+
+
+def _end_of_groups(result: Result) -> float:
+    """When the last group that was finished ended: what came after is measured again, within the budget."""
+    groups: dict[tuple[str, Size], list[CaseRecord]] = {}
+    for record in result["cases"]:
+        groups.setdefault((study_of(record), figures.size_of(record)), []).append(record)
+    return max(
+        (
+            started + seconds * record["calls_per_sample"]
+            for records in groups.values()
+            if is_measured(records)
+            for record in records
+            for started, seconds in zip(record["started_seconds"], record["seconds"], strict=True)
+        ),
+        default=0.0,
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from . import text
-from .budget import MIN_SAMPLES, share_of_size
+from .budget import share_of_size
 from .cases import Case, RequestError, Size
 from .check import Problem, bytes_needed
 from .engine import Engine
 from .fit import Costs, fit, too_little
-from .group import LONG_SECONDS, REFERENCE, Group, Limits, Pair, Run
+from .group import LONG_SECONDS, REFERENCE, Group, Limits, Pair, Run, is_measured
 from .plan import Plan, blank_record
 from .progress import Progress
 from .records import BandwidthRecord, Result
@@ -41,8 +42,11 @@ def run(
     runner = _Runner(plan, engine, progress, result)
     try:
         runner.refuse_too_large()
-        runner.probe()
-        if not result.get("planned", True):
+        if result.get("planned", True):  # an earlier part of the run has tried and fitted
+            with runner.time_out():
+                runner.probe()
+        else:
+            runner.probe()
             runner.fit()
         checkpoint()
         for study in plan.studies:
@@ -66,6 +70,13 @@ class _Runner:
 
     def elapsed_seconds(self) -> float:
         return (self._run.engine.now_ns() - self._run.began_ns) / 1e9
+
+    @contextlib.contextmanager
+    def time_out(self) -> Iterator[None]:
+        """Time that is not of the budget."""
+        began_ns = self._run.engine.now_ns()
+        yield
+        self._run.began_ns += self._run.engine.now_ns() - began_ns
 
     def _sizes(self) -> list[Size]:
         return list(dict.fromkeys(case.size for case, _ in self._cases))
@@ -98,7 +109,7 @@ class _Runner:
         rungs = {case.rung: case for case in reversed(open_cases)}
         self._progress.begin(f"trying {text.count(len(rungs), 'strategy', 'strategies')} on small matrices", 0.0)
         for tried, (rung, case) in enumerate(reversed(rungs.items())):
-            if self.elapsed_seconds() > self._plan.seconds:
+            if not self._result.get("planned", True) and self.elapsed_seconds() > self._plan.seconds:
                 raise RequestError(
                     f"--seconds: {self._plan.seconds:g} is too little: it went by while {tried} of {len(rungs)} "
                     "strategies were tried on small matrices"
@@ -178,7 +189,7 @@ class _Runner:
         study_ns = self._run.engine.now_ns() + int(seconds * 1e9)
         for position, size in enumerate(sizes):
             pairs = [pair for pair in self._of(study) if pair[0].size == size and pair[1]["status"] != "failed"]
-            if not pairs or self._is_measured(pairs):
+            if is_measured([record for _, record in pairs]):
                 continue
             self._clear(study, size, pairs)
             if study.bandwidth:
@@ -191,13 +202,6 @@ class _Runner:
             Group(self._run, pairs, phase).measure(Limits(group_ns, study_ns, seconds))
             self._result["elapsed_seconds"] = self.elapsed_seconds()
             checkpoint()
-
-    def _is_measured(self, pairs: list[Pair]) -> bool:
-        """Whether an earlier part of the run has brought this group to its end."""
-        decided = [record for _, record in pairs if record["status"] != "not reached"]
-        return len(decided) == len(pairs) and all(
-            record["status"] != "ok" or len(record["seconds"]) >= MIN_SAMPLES for record in decided
-        )
 
     def _clear(self, study: Study, size: Size, pairs: list[Pair]) -> None:
         """Forget the beginning of a group: its samples are to be interleaved."""

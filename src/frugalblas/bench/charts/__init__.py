@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .. import figures
 from ..records import Result
-from . import special, speed
+from . import roofline, special, speed
 from . import threads as against_threads
 from .model import Axis, Chart, Point, Reference, Series, Style, text_of
 
@@ -20,7 +20,7 @@ DRAW: Mapping[str, Callable[[Result, str], list[Chart]]] = {
     "gpu": speed.against_size,
     "precision": special.precision,
     "power": special.power,
-    "roofline": special.roofline,
+    "roofline": roofline.roofline,
 }
 
 
@@ -30,7 +30,8 @@ def of(result: Result, study: str | None = None) -> list[Chart]:
     for each in figures.studies(result):
         name = each["name"]
         if study in (None, name):
-            charts += DRAW.get(name, speed.ladder)(figures.of_study(result, name), name)
+            part = figures.of_study(result, name)
+            charts += DRAW.get(name, speed.ladder)(part, name) or speed.at_one_size(part, name)
     return charts
 
 

@@ -1,8 +1,8 @@
 """Colours, markers and dashes: one strategy looks the same in every chart, on the page and in the figures.
 
-The hues are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for the common kinds of colour
-blindness, made darker for a white ground and lighter for a dark one, so that each has a contrast of 3:1 at least (WCAG
-2.2, criterion 1.4.11). Yellow has none on white and is left out. Seven colours and six markers give 42 pairs: no two
+The hues are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), moved in lightness until each has a contrast
+of 3:1 to its ground (WCAG 2.2, criterion 1.4.11) and any two stay apart for the three kinds of colour blindness; the
+tests hold both. Yellow has no contrast on white and is left out. Seven colours and six markers give 42 pairs: no two
 strategies share both, and a chart printed in grey can still be read.
 """
 
@@ -13,8 +13,8 @@ from typing import Final
 from ..records import CaseRecord, Result
 from .model import Style
 
-LIGHT: Final = ("#0064a8", "#c8501e", "#00805e", "#a8438c", "#2b8cc4", "#a06c00", "#5c5f66")
-DARK: Final = ("#5aaef0", "#ff9160", "#3ecfa3", "#e691cc", "#9bdcff", "#f2c14e", "#b4b8c0")
+LIGHT: Final = ("#0450c4", "#9c3400", "#005238", "#8d3189", "#3392de", "#b58800", "#7a8f8a")
+DARK: Final = ("#79b4ff", "#f2602f", "#3fe0a5", "#f0c4df", "#3d84c6", "#f5bd45", "#8d919c")
 PAPER, INK = "#ffffff", "#16181d"  # the grounds they are drawn on
 MARKERS: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")  # Vega's names
 MATPLOTLIB_MARKERS: Final = ("o", "s", "^", "D", "v", "P")

@@ -79,6 +79,11 @@ def bars(result: Result, study: str, size: Size, value: Value, title: str, axis:
 
 def ladder(result: Result, study: str) -> list[Chart]:
     """The whole ladder at one size as bars, then each strategy against size."""
+    return at_one_size(result, study) + against_size(result, study)
+
+
+def at_one_size(result: Result, study: str) -> list[Chart]:
+    """Bars at the size where most was timed: also what is left of a study that the budget cut to one point."""
     size = figures.main_size(result)
     if size is None:
         return []
@@ -104,7 +109,7 @@ def ladder(result: Result, study: str) -> list[Chart]:
             f"Net of idle. {INTERVAL}",
         ),
     ]
-    return [chart for chart in charts if chart is not None] + against_size(result, study)
+    return [chart for chart in charts if chart is not None]
 
 
 def edge(record: CaseRecord) -> float:

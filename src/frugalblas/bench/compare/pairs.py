@@ -11,8 +11,8 @@ from frugalblas.energy.quantity import Provenance, Quantity
 
 from .. import figures, text
 from ..charts.points import joules_of, name_of
-from ..records import CaseRecord, Result
-from ..schema import case_key
+from ..records import LADDER, CaseRecord, Result
+from ..schema import case_key, study_of
 from .ratio import Interval, ratio_of_medians, ratio_of_quantities
 
 IGNORED = ("seed",)  # of the request: decides nothing a reader compares
@@ -40,7 +40,7 @@ class Pair:
     @property
     def name(self) -> str:
         """Strategy, threads and particulars."""
-        return name_of(self.a)
+        return full_name(self.a)
 
     @property
     def size(self) -> str:
@@ -66,10 +66,18 @@ def compare(a: Result, b: Result, countries: tuple[str, str] | None = None) -> C
     of_a, of_b = _timed(a), _timed(b)
     pairs = tuple(_pair(of_a[key], of_b[key], countries) for key in of_a if key in of_b)
     only_a, only_b = (
-        tuple(f"{name_of(record)} at {figures.size_of(record)}" for key, record in one.items() if key not in other)
+        tuple(f"{full_name(record)} at {figures.size_of(record)}" for key, record in one.items() if key not in other)
         for one, other in ((of_a, of_b), (of_b, of_a))
     )
     return Comparison(a, b, tuple(differences(a, b)), pairs, only_a, only_b, countries)
+
+
+def full_name(record: CaseRecord) -> str:
+    """With the study, unless it is the ladder, and the block sizes or the schedule that alone tell some cases apart."""
+    study = study_of(record)
+    parameters = ", ".join(f"{key} {value}" for key, value in record.get("parameters", {}).items())
+    start = "" if study == LADDER else f"{study}: "
+    return start + name_of(record) + (f" ({parameters})" if parameters else "")
 
 
 def _timed(result: Result) -> dict[str, CaseRecord]:

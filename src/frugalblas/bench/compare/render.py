@@ -23,6 +23,7 @@ COVERS = (
     "sets of samples). It covers the scatter within each run; the two were not interleaved, so what differed between "
     "them (clock, temperature, other programs) is not in it: repeat both runs to see that."
 )
+DRAWN = 40  # bars at most: more are no picture
 FASTER = {"more": "faster", "less": "slower"}
 HUNGRIER = {"more": "more joules", "less": "fewer joules"}
 
@@ -156,12 +157,17 @@ def _difference(what: str, a: str, b: str, width: int) -> str:
 
 
 def chart(comparison: Comparison) -> Chart | None:
-    """The ratios with their intervals."""
+    """The ratios with their intervals; of many, the largest differences."""
     if not comparison.pairs:
         return None
+    largest = sorted(comparison.pairs, key=_distance, reverse=True)[:DRAWN]
+    caption = "Ratio of medians. Whiskers: 95 % interval."
+    if len(largest) < len(comparison.pairs):
+        caption += f" The {DRAWN} largest differences of {len(comparison.pairs)}; all are in the table."
     groups: dict[str, list[Point]] = {}
     order = []
-    for pair in comparison.pairs:
+    chosen = {id(pair) for pair in largest}
+    for pair in (pair for pair in comparison.pairs if id(pair) in chosen):
         name = f"{pair.name}, {pair.size}"
         order.append(name)
         hover = (said(pair.speed), verdict(pair.speed, FASTER))
@@ -173,7 +179,7 @@ def chart(comparison: Comparison) -> Chart | None:
         "ratios",
         "compare",
         "How many times as fast B is as A",
-        "Ratio of medians. Whiskers: 95 % interval.",
+        caption,
         "dots",
         Axis("B / A (times)", "linear", may_switch=True),
         Axis("case", "category", categories=tuple(dict.fromkeys(order))),

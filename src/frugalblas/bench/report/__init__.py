@@ -49,6 +49,7 @@ def render(result: Result, assumptions: Assumptions | None = None) -> str:
                 summary.tiles(result),
                 summary.found(result, summary.first_study(result)),
                 summary.caveats(result),
+                _contents(result),
                 *sections,
                 summary.main_table(result),
                 carbon_lines.section(result, assumptions or Assumptions()),
@@ -107,6 +108,13 @@ def _top(result: Result) -> Html:
     )
 
 
+def _contents(result: Result) -> Html | None:
+    """Links to the studies, if there are several."""
+    studies = figures.studies(result)
+    links = (element("a", study["title"], href=f"#study-{study['name']}") for study in studies)
+    return element("nav", *links, aria_label="studies") if len(studies) > 1 else None
+
+
 def _study(result: Result, study: StudyRecord, drawn: list[charts.Chart]) -> Html:
     course = f"Exercises of the course: {study['course']}." if study["course"] else None
     empty = None if drawn else element("p", "Nothing of this study was measured.", class_="small")
@@ -119,6 +127,7 @@ def _study(result: Result, study: StudyRecord, drawn: list[charts.Chart]) -> Htm
         *(draw.figure(chart) for chart in drawn),
         empty,
         *(element("p", note, class_="small") for note in study["notes"]),
+        id=f"study-{study['name']}",
     )
 
 

@@ -12,11 +12,12 @@
     const hidden = new Set();
     let view = null;
 
+    const room = () => (canvas.clientWidth > 700 ? 320 : 170); // pixels for the name of a bar
     const show = () =>
       vegaEmbed(
         canvas,
         { ...chart.specs[axes.join(",")], datasets: chart.datasets },
-        { renderer: "svg", actions: false, tooltip: { disableDefaultStyle: true } },
+        { renderer: "svg", actions: false, tooltip: { disableDefaultStyle: true }, config: { axis: { labelLimit: room() } } },
       ).then((embedded) => {
         view = embedded.view;
         return filter();

@@ -48,7 +48,7 @@ def tiles(result: Result) -> Html:
     kinds = {card["name"]: card["kind"] for card in part["strategies"]}
     rows = figures.rows(part, size)
     compiled = [r for r in rows if kinds[r.record["strategy"]] in ("scalar", "vector", "team")]
-    alone = [row for row in compiled if row.threads == 1]
+    alone = [r for r in compiled if r.threads == 1 and kinds[r.record["strategy"]] in ("scalar", "vector")]
     found: list[tuple[str, str, str]] = []
     if compiled:
         best = max(compiled, key=lambda row: row.gflops)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from .. import figures, text
 from ..charts.points import joules_of, name_of
-from ..charts.special import intensity, parameters
+from ..charts.roofline import intensity
+from ..charts.special import parameters
 from ..charts.speed import timed
 from ..findings import findings as of_the_ladder
 from ..records import CaseRecord, Result
