@@ -12,6 +12,7 @@
   namespace fb::space {                           \
   extern const Algorithm* const algorithms[];     \
   double fma_burst(index_t steps);                \
+  extern const PackedKernel* const packed;        \
   }
 #include "variants.def"
 #undef VARIANT
@@ -55,7 +56,8 @@ constexpr int entry_count = sizeof entries / sizeof entries[0];
 
 // Weakest level first; the flag sets of the study after the levels.
 static constinit const Variant variants[] = {
-#define VARIANT(space, name, level, study, flags) {name, level, flags, study, space::algorithms, space::fma_burst},
+#define VARIANT(space, name, level, study, flags) \
+  {name, level, flags, study, space::algorithms, space::fma_burst, &space::packed},
 #include "variants.def"
 };
 constexpr int variant_count = sizeof variants / sizeof variants[0];

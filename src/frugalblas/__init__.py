@@ -18,6 +18,7 @@ if _TYPE_CHECKING or not getattr(_sys.modules.get("_frugalblas_command"), "witho
     from .accuracy import accuracy
     from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
     from .controller import register as _register
+    from .packed import PackedMatrix, pack
     from .patch import Patch, patch_numpy, unpatch_numpy
     from .system import info
     from .threads import get_num_threads, num_threads, set_num_threads
@@ -28,6 +29,7 @@ if _TYPE_CHECKING or not getattr(_sys.modules.get("_frugalblas_command"), "witho
 __all__ = [
     "Algorithm",
     "AlgorithmUnavailable",
+    "PackedMatrix",
     "Patch",
     "__version__",
     "accuracy",
@@ -38,6 +40,7 @@ __all__ = [
     "info",
     "matmul",
     "num_threads",
+    "pack",
     "patch_numpy",
     "set_num_threads",
     "sgemm",
