@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -14,6 +14,7 @@ commit: str
 compiler: str
 default_variant: str
 
+@disjoint_base
 class Packed:
     def __new__(cls, B: _Matrix, trans: bool = ..., variant: str | None = ...) -> Self: ...
     @property
