@@ -23,4 +23,5 @@ cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 
 # passive: with more threads than CPUs, spinning ones only hold up the others.
 OMP_WAIT_POLICY=passive qemu-aarch64-static -L /usr/aarch64-linux-gnu "$build/team_test"
+OMP_WAIT_POLICY=passive qemu-aarch64-static -L /usr/aarch64-linux-gnu "$build/packed_test"
 OMP_WAIT_POLICY=passive qemu-aarch64-static -L /usr/aarch64-linux-gnu "$build/registry_test" --quick

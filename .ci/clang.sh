@@ -22,4 +22,5 @@ cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 # passive: with more threads than CPUs, spinning ones only hold up the others.
 export OMP_WAIT_POLICY=passive
 "$build/team_test"
+"$build/packed_test"
 "$build/registry_test" --quick

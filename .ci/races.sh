@@ -46,4 +46,5 @@ cmake -S . -B "$build" -G Ninja -DFRUGALBLAS_PYTHON=OFF -DFRUGALBLAS_TESTS=ON -D
   -DCMAKE_CXX_COMPILE_OBJECT="$compile" -DCMAKE_CXX_FLAGS="-g1 -fsanitize=thread" >"$build/log"
 cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 "$build/team_test"
+"$build/packed_test"
 "$build/registry_test" --quick v2

@@ -17,4 +17,5 @@ cmake --build "$build" -j2 >"$build/log" || { cat "$build/log"; exit 1; }
 export OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 "$build/team_test"
+"$build/packed_test"
 "$build/registry_test" --quick

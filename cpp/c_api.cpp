@@ -56,6 +56,19 @@ static frugalblas_status status_of(Status status) {
   return FRUGALBLAS_UNAVAILABLE;
 }
 
+// What is wrong with a product, or its whole answer where no operand is read; `done` says that nothing is left to do.
+static frugalblas_status check_product(index_t M, index_t N, index_t K, float alpha, bool operands, const Matrix& C,
+                                       float beta, bool& done) {
+  done = true;
+  if (M == 0 || N == 0) return FRUGALBLAS_SUCCESS;
+  const bool reads_operands = alpha != 0 && K > 0;
+  if (!C.data || (reads_operands && !operands)) return FRUGALBLAS_BAD_POINTER;
+  if (overlaps_itself(M, N, C.row_stride, C.col_stride)) return FRUGALBLAS_BAD_STRIDE;
+  if (!reads_operands) frugalblas_scale(C, M, N, beta);
+  done = !reads_operands;
+  return FRUGALBLAS_SUCCESS;
+}
+
 }  // namespace fb
 
 using namespace fb;
@@ -73,14 +86,9 @@ FB_EXPORT frugalblas_status frugalblas_sgemm(int64_t M, int64_t N, int64_t K, fl
   Strategy strategy = automatic ? Strategy{FRUGALBLAS_SUCCESS, nullptr} : find_strategy(algo);
   if (strategy.status != FRUGALBLAS_SUCCESS) return strategy.status;
   if (!frugalblas_default_variant(nullptr)) return FRUGALBLAS_UNAVAILABLE;
-  if (M == 0 || N == 0) return FRUGALBLAS_SUCCESS;
-  const bool reads_operands = alpha != 0 && K > 0;
-  if (!C || (reads_operands && (!A || !B))) return FRUGALBLAS_BAD_POINTER;
-  if (overlaps_itself(M, N, c_row_stride, c_col_stride)) return FRUGALBLAS_BAD_STRIDE;
-  if (!reads_operands) {
-    frugalblas_scale({C, c_row_stride, c_col_stride}, M, N, beta);
-    return FRUGALBLAS_SUCCESS;
-  }
+  bool done;
+  const frugalblas_status status = check_product(M, N, K, alpha, A && B, {C, c_row_stride, c_col_stride}, beta, done);
+  if (done) return status;
   Gemm job{M,
            N,
            K,
@@ -96,6 +104,48 @@ FB_EXPORT frugalblas_status frugalblas_sgemm(int64_t M, int64_t N, int64_t K, fl
     job.threads = choice.threads;
   }
   return status_of(frugalblas_run(strategy.algorithm, &job));
+}
+
+FB_EXPORT frugalblas_status frugalblas_pack(int64_t K, int64_t N, const float* B, int64_t b_row_stride,
+                                            int64_t b_col_stride, int threads, frugalblas_packed** packed) {
+  if (!packed) return FRUGALBLAS_BAD_POINTER;
+  *packed = nullptr;
+  if (K < 0 || N < 0) return FRUGALBLAS_BAD_SIZE;
+  if (threads < 0 || threads > frugalblas_max_threads()) return FRUGALBLAS_BAD_THREADS;
+  if (!frugalblas_default_variant(nullptr)) return FRUGALBLAS_UNAVAILABLE;
+  if (!B && K > 0 && N > 0) return FRUGALBLAS_BAD_POINTER;
+  const ConstMatrix matrix = {B, b_row_stride, b_col_stride};
+  const Packed* made = frugalblas_make_packed(K, N, &matrix, nullptr, threads ? threads : frugalblas_get_num_threads());
+  *packed = reinterpret_cast<frugalblas_packed*>(const_cast<Packed*>(made));
+  return made ? FRUGALBLAS_SUCCESS : FRUGALBLAS_NO_MEMORY;
+}
+
+FB_EXPORT frugalblas_status frugalblas_sgemm_packed(int64_t M, float alpha, const float* A, int64_t a_row_stride,
+                                                    int64_t a_col_stride, const frugalblas_packed* B, float beta,
+                                                    float* C, int64_t c_row_stride, int64_t c_col_stride, int threads) {
+  if (!B) return FRUGALBLAS_BAD_POINTER;
+  if (M < 0) return FRUGALBLAS_BAD_SIZE;
+  if (threads < 0 || threads > frugalblas_max_threads()) return FRUGALBLAS_BAD_THREADS;
+  const Packed* const packed = reinterpret_cast<const Packed*>(B);
+  const Matrix c = {C, c_row_stride, c_col_stride};
+  bool done;
+  const frugalblas_status status = check_product(M, packed->N, packed->K, alpha, A, c, beta, done);
+  if (done) return status;
+  Gemm job{M,
+           packed->N,
+           packed->K,
+           {A, a_row_stride, a_col_stride},
+           {},
+           c,
+           alpha,
+           beta,
+           threads ? threads : frugalblas_get_num_threads()};
+  job.threads = frugalblas_packed_threads(&job);
+  return status_of(frugalblas_run_packed(packed, &job));
+}
+
+FB_EXPORT void frugalblas_free_packed(frugalblas_packed* packed) {
+  frugalblas_free_packed_operand(reinterpret_cast<const Packed*>(packed));
 }
 
 FB_EXPORT const char* frugalblas_status_message(frugalblas_status status) {

@@ -4,6 +4,7 @@
 #pragma once
 #include "algorithm.hpp"
 #include "cpu.hpp"
+#include "packed.hpp"
 #include "study.hpp"
 
 #define FB_EXPORT __attribute__((visibility("default")))
@@ -27,6 +28,7 @@ struct Variant {
   const Algorithm* const* algorithms;  // by entry index; nullptr where the variant has no such rung
   double (*fma_burst)(index_t steps);  // see fma_burst.cpp
   const Study* study_code;             // see study.cpp; nullptr for the flag sets of the compiler study
+  const PackedKernel* const* packed;   // see packed_kernel.cpp; to nullptr in the study
 };
 
 enum class Status { done, out_of_memory, too_large };
@@ -76,6 +78,18 @@ FB_EXPORT fb::Status frugalblas_run_always(const fb::Algorithm* algorithm, const
 FB_EXPORT void frugalblas_scale(fb::Matrix C, fb::index_t M, fb::index_t N, float beta);
 // The fastest rung for this job on at most job->threads threads. The rung depends on shape and strides.
 FB_EXPORT fb::Choice frugalblas_choose(const fb::Gemm* job);
+
+// A copy of B (K,N) in the panels of a variant, or of the default one if that is nullptr, made by at most `threads`
+// threads; to be freed by frugalblas_free_packed_operand. nullptr if there is not enough memory, or no such kernel.
+FB_EXPORT const fb::Packed* frugalblas_make_packed(fb::index_t K, fb::index_t N, const fb::ConstMatrix* B,
+                                                   const fb::Variant* variant, int threads);
+FB_EXPORT void frugalblas_free_packed_operand(const fb::Packed* packed);
+FB_EXPORT void frugalblas_unpack(const fb::Packed* packed, float* B);  // B (K,N) in C order
+// The threads out of job->threads that are worth it with a packed B.
+FB_EXPORT int frugalblas_packed_threads(const fb::Gemm* job);
+// The product with a packed B; job->B is not read. The same bits as rung `blocked` of that variant, for any number of
+// threads. Anything but `done` leaves C as it was.
+FB_EXPORT fb::Status frugalblas_run_packed(const fb::Packed* packed, const fb::Gemm* job);
 
 // What was set for the process, else OMP_NUM_THREADS, else usable CPUs.
 FB_EXPORT int frugalblas_process_threads();

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "packed_object.hpp"
 #include "sgemm_arguments.hpp"
 
 // After sgemm_arguments.hpp, which says where NumPy's function table is.
@@ -302,9 +303,19 @@ PyObject* call_with_keywords(PyObject* const* args, Py_ssize_t positional, PyObj
   return result;
 }
 
+// A B that was packed beforehand brings its own function (packed.py); it gets all arguments but itself.
+PyObject* call_packed(PyObject* const* args, Py_ssize_t positional, PyObject* names) {
+  Reference function(PyObject_GetAttrString(args[1], "_matmul"));
+  if (!function.object) return nullptr;
+  std::vector<PyObject*> others(args, args + positional + (names ? PyTuple_GET_SIZE(names) : 0));
+  others.erase(others.begin() + 1);
+  return PyObject_Vectorcall(function.object, others.data(), static_cast<std::size_t>(positional - 1), names);
+}
+
 PyObject* matmul(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObject* names) {
   if (!names && positional == 2 && is_float32(args[0]) && is_float32(args[1]) && !request)
     return PyObject_Vectorcall(gufunc, args, 2, nullptr);
+  if (positional >= 2 && fb::call::packed_operand(args[1])) return call_packed(args, positional, names);
   return call_with_keywords(args, positional, names);
 }
 
@@ -324,6 +335,7 @@ PyMethodDef matmul_method = {
     "Parameters\n"
     "----------\n"
     "A, B : array_like, shapes (..., M, K) or (K,), and (..., K, N) or (K,)\n"
+    "    B may also be a PackedMatrix (see `pack`). A is then a float32 array, and of NumPy's keywords there is out=.\n"
     "out, axes, casting, order, subok, ...\n"
     "    As in numpy.matmul.\n"
     "algo : str\n"

@@ -5,6 +5,7 @@
 
 #include "core.hpp"
 #include "matmul_ufunc.hpp"
+#include "packed_object.hpp"
 #include "patch_numpy.hpp"
 #include "sgemm_call.hpp"
 #include "study_call.hpp"
@@ -152,6 +153,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
   for (const char* name : {"sgemm", "explain"}) m.attr(name) = owned(frugalblas_method(name));
   m.attr("matmul") = owned(frugalblas_matmul_function());
+  m.attr("Packed") = owned(frugalblas_packed_type());
   m.attr("matmul_gufunc") = owned(frugalblas_matmul_gufunc());
   m.def("patch_matmul", frugalblas_patch_matmul);
   m.def("unpatch_matmul", frugalblas_unpatch_matmul);

@@ -14,6 +14,7 @@
   extern const Algorithm* const algorithms[];     \
   double fma_burst(index_t steps);                \
   extern const Study study_code;                  \
+  extern const PackedKernel* const packed;        \
   }
 #include "variants.def"
 #undef VARIANT
@@ -61,7 +62,7 @@ constexpr int entry_count = sizeof entries / sizeof entries[0];
 // Weakest level first; the flag sets of the study after the levels.
 static constinit const Variant variants[] = {
 #define VARIANT(space, name, level, study, flags) \
-  {name, level, flags, study, space::algorithms, space::fma_burst, STUDY_CODE_##study(space)},
+  {name, level, flags, study, space::algorithms, space::fma_burst, STUDY_CODE_##study(space), &space::packed},
 #include "variants.def"
 };
 constexpr int variant_count = sizeof variants / sizeof variants[0];

@@ -3,6 +3,7 @@
 // Their order is a promise: the strategy first (does it exist, can it run here), then numbers, then arrays.
 #define FB_NUMPY_API_HERE
 #include "sgemm_arguments.hpp"
+#include "packed_object.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -348,7 +349,33 @@ bool check_out(Call& call) {
   return true;
 }
 
+// A packed B has a kernel of its own, on the CPU.
+bool takes_packed(const Call& call, PyObject* const* given) {
+  if (call.strategy.entry >= 0)
+    PyErr_Format(
+        PyExc_ValueError,
+        "algo is %R, but B is a PackedMatrix, which has a kernel of its own; leave algo at 'auto', or pass the "
+        "matrix itself, as numpy.asarray(B) returns it",
+        given[k_algo]);
+  else if (call.on_gpu)
+    PyErr_SetString(
+        PyExc_TypeError,
+        "A lies in the memory of a GPU, but B is a PackedMatrix, packed for the CPU; pass the matrix itself, "
+        "in the memory of the GPU");
+  return !PyErr_Occurred();
+}
+
 }  // namespace
+
+bool parse_operand(PyObject* object, const char* name, PyObject* trans, const char* trans_name, index_t& rows,
+                   index_t& columns, fb::ConstMatrix& matrix) {
+  bool transposed = false;
+  if (trans && !parse_flag(trans, trans_name, transposed)) return false;
+  if (!check_matrix(object, name)) return false;
+  const Operand found = operand(object, transposed);
+  rows = found.rows, columns = found.columns, matrix = found.matrix;
+  return true;
+}
 
 bool check_precision(PyObject* precision) {
   if (!PyUnicode_Check(precision)) {
@@ -381,7 +408,9 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
   if (given[k_algo] && !find_strategy(given[k_algo], call.strategy)) return false;
   call.A = given[k_A];
   call.B = given[k_B];
-  call.on_gpu = is_cuda(call.strategy) || is_device_array(call.A) || is_device_array(call.B);
+  call.packed = packed_operand(call.B);
+  call.on_gpu = is_cuda(call.strategy) || is_device_array(call.A) || (!call.packed && is_device_array(call.B));
+  if (call.packed && !takes_packed(call, given)) return false;
   if (call.on_gpu) return true;
   if (given[k_precision] && !check_precision(given[k_precision])) return false;
   if (given[k_stream] && given[k_stream] != Py_None) {
@@ -395,6 +424,12 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
   if (given[k_beta] && !parse_scalar(given[k_beta], "beta", g.beta)) return false;
   if (given[k_trans_a] && !parse_flag(given[k_trans_a], "trans_a", call.trans_a)) return false;
   if (given[k_trans_b] && !parse_flag(given[k_trans_b], "trans_b", call.trans_b)) return false;
+  if (call.packed && call.trans_b) {
+    PyErr_SetString(PyExc_ValueError,
+                    "trans_b is True, but B is a PackedMatrix, whose panels lie one way; pack the transpose once: "
+                    "frugalblas.pack(B, trans=True)");
+    return false;
+  }
   call.threads_given = given[k_threads] && given[k_threads] != Py_None;
   if (call.threads_given) {
     if (!parse_threads(given[k_threads], g.threads)) return false;
@@ -410,8 +445,9 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
     g.threads = 1;
   }
 
-  if (!check_matrix(call.A, "A") || !check_matrix(call.B, "B")) return false;
-  const Operand A = operand(call.A, call.trans_a), B = operand(call.B, call.trans_b);
+  if (!check_matrix(call.A, "A") || (!call.packed && !check_matrix(call.B, "B"))) return false;
+  const Operand A = operand(call.A, call.trans_a);
+  const Operand B = call.packed ? Operand{nullptr, call.packed->K, call.packed->N, {}} : operand(call.B, call.trans_b);
   if (A.columns != B.rows) {
     PyErr_Format(PyExc_ValueError,
                  "inner dimensions differ: A%s is (%zd, %zd) and B%s is (%zd, %zd), but A's columns must be as many as "

@@ -42,9 +42,10 @@ struct Strategy {
 // One call of sgemm. All references are borrowed from the caller.
 struct Call {
   Strategy strategy = {-1, nullptr, nullptr};
-  fb::Gemm job{};           // C is missing if there is no `out`
-  PyObject *A, *B;          // as given; the job's operands are transposed where the flags say so
-  PyObject* out = nullptr;  // nullptr if the caller gave none
+  fb::Gemm job{};                      // C is missing if there is no `out`
+  PyObject *A, *B;                     // as given; the job's operands are transposed where the flags say so
+  const fb::Packed* packed = nullptr;  // B, if it was packed beforehand; the job's B is then missing
+  PyObject* out = nullptr;             // nullptr if the caller gave none
   bool trans_a = false, trans_b = false;
   bool threads_given = false;
   const char* reason = nullptr;  // why `auto` chose what it chose
@@ -65,6 +66,9 @@ bool parse(PyObject* const* args, Py_ssize_t positional, PyObject* names, Call& 
 bool find_strategy(PyObject* algo, Strategy& strategy);
 bool parse_threads(PyObject* object, int& threads);
 bool check_precision(PyObject* precision);
+// A matrix, transposed where the flag says so; `trans` may be nullptr.
+bool parse_operand(PyObject* object, const char* name, PyObject* trans, const char* trans_name, index_t& rows,
+                   index_t& columns, fb::ConstMatrix& matrix);
 bool default_threads(int& threads);  // the context's setting, else the process's
 // The same for a loop of NumPy's, which may or may not hold the GIL.
 int default_threads_of_loop();

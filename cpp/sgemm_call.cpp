@@ -29,6 +29,11 @@ PyObject* call_gpu(const char* name, PyObject* const* args, Py_ssize_t positiona
 // Fills in what `auto` means for this job.
 void resolve_auto(Call& call) {
   if (call.strategy.entry >= 0) return;
+  if (call.packed) {
+    call.job.threads = frugalblas_packed_threads(&call.job);
+    call.reason = "B was packed beforehand";
+    return;
+  }
   const fb::Choice choice = frugalblas_choose(&call.job);
   call.strategy = {choice.entry, nullptr, frugalblas_algorithm(choice.entry, nullptr)};
   call.job.threads = choice.threads;
@@ -38,20 +43,26 @@ void resolve_auto(Call& call) {
 // Below this many multiply-adds (some 10 us) another thread would wait longer for the GIL than for the product.
 constexpr index_t gil_release_work = 1 << 18;
 
-bool run_compiled(const Call& call) {
-  const fb::Gemm& g = call.job;
-  fb::Status status;
+// A passthrough may wait for a thread that waits for the GIL: it never computes with the GIL held.
+bool is_passthrough(const Call& call) {
   const fb::Entry* entries;
   frugalblas_entries(&entries);
-  // A passthrough may wait for a thread that waits for the GIL: it never computes with the GIL held.
-  const bool waits = entries[call.strategy.entry].kind == fb::Kind::passthrough;
+  return !call.packed && entries[call.strategy.entry].kind == fb::Kind::passthrough;
+}
+
+bool run_compiled(const Call& call) {
+  const fb::Gemm& g = call.job;
+  const auto run = [&] {
+    return call.packed ? frugalblas_run_packed(call.packed, &g) : frugalblas_run(call.strategy.algorithm, &g);
+  };
+  fb::Status status;
   // M*N*K as floating point: it may exceed 64 bits.
   if (static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K) < gil_release_work &&
-      g.threads == 1 && !waits) {
-    status = frugalblas_run(call.strategy.algorithm, &g);
+      g.threads == 1 && !is_passthrough(call)) {
+    status = run();
   } else {
     Py_BEGIN_ALLOW_THREADS;
-    status = frugalblas_run(call.strategy.algorithm, &g);
+    status = run();
     Py_END_ALLOW_THREADS;
   }
   if (status == fb::Status::out_of_memory)
@@ -110,7 +121,7 @@ PyObject* sgemm(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObjec
   }
   PyArrayObject* out = reinterpret_cast<PyArrayObject*>(call.out);
   if (!fb::call::may_overlap(out, reinterpret_cast<PyArrayObject*>(call.A)) &&
-      !fb::call::may_overlap(out, reinterpret_cast<PyArrayObject*>(call.B)))
+      (call.packed || !fb::call::may_overlap(out, reinterpret_cast<PyArrayObject*>(call.B))))
     return multiply(call, call.out) ? Py_NewRef(call.out) : nullptr;
 
   // `out` shares memory with an operand: compute beside it, then copy, so that no element is read after it was written.
@@ -131,10 +142,14 @@ PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObj
   frugalblas_entries(&entries);
   const fb::Gemm& g = call.job;
   const fb::Algorithm* algorithm = call.strategy.algorithm;
-  const fb::Variant* variant = call.strategy.variant ? call.strategy.variant : frugalblas_default_variant(nullptr);
-  const bool built = algorithm && entries[call.strategy.entry].kind != fb::Kind::passthrough;
+  const fb::Variant* variant = call.packed             ? call.packed->variant
+                               : call.strategy.variant ? call.strategy.variant
+                                                       : frugalblas_default_variant(nullptr);
+  const bool built = call.packed || (algorithm && entries[call.strategy.entry].kind != fb::Kind::passthrough);
   const bool empty = g.M == 0 || g.N == 0 || g.K == 0;
-  const fb::Blocks b = algorithm && algorithm->blocks && !empty ? algorithm->blocks(g) : fb::Blocks{};
+  fb::Blocks b{};
+  if (!empty && call.packed) b = call.packed->kernel->blocks(g.K, g.N);
+  if (!empty && algorithm && algorithm->blocks) b = algorithm->blocks(g);
   Reference blocks(PyDict_New());
   if (!blocks.object) return nullptr;
   const std::pair<const char*, index_t> sizes[] = {
@@ -144,7 +159,8 @@ PyObject* explain(PyObject*, PyObject* const* args, Py_ssize_t positional, PyObj
     Reference value(PyLong_FromSsize_t(size));
     if (!value.object || PyDict_SetItemString(blocks.object, name, value.object) < 0) return nullptr;
   }
-  return Py_BuildValue("{s:s,s:z,s:i,s:O,s:s,s:n,s:n,s:n}", "algo", entries[call.strategy.entry].name, "variant",
+  return Py_BuildValue("{s:s,s:z,s:i,s:O,s:s,s:n,s:n,s:n}", "algo",
+                       call.packed ? "packed" : entries[call.strategy.entry].name, "variant",
                        built ? variant->name : nullptr, "threads", g.threads, "blocks", blocks.object, "reason",
                        was_auto ? call.reason : "asked for by name", "M", g.M, "N", g.N, "K", g.K);
 }
@@ -163,6 +179,7 @@ PyMethodDef methods[] = {
      "A, B : ndarray of float32, shapes (M, K) and (K, N)\n"
      "    Any strides: C or F order, sliced, reversed, broadcast. With trans_a (trans_b) the shape is (K, M) ((N, "
      "K)).\n"
+     "    B may also be a PackedMatrix, which `pack` makes of a matrix that many products share; algo is then 'auto'.\n"
      "out : ndarray of float32, shape (M, N), optional\n"
      "    Overwritten and returned. Any strides; may overlap A or B (a temporary result is then made). Never read if\n"
      "    beta is 0. Default: a new C-ordered array.\n"

@@ -1,5 +1,6 @@
 // variant_table.cpp: this variant's rungs, by entry index. CMake says which kinds the variant has.
 #include "algorithm.hpp"
+#include "packed.hpp"
 
 namespace fb::FB_VARIANT {
 
@@ -19,5 +20,14 @@ extern const Algorithm* const algorithms[];  // without this line, const would k
 constinit const Algorithm* const algorithms[] = {
 #include "for_each_algorithm.inc"
 };
+
+// Built with the rungs of kind TEAM (packed_kernel.cpp).
+extern const PackedKernel packed_kernel;
+extern const PackedKernel* const packed;
+#ifdef FB_WITH_TEAM
+constinit const PackedKernel* const packed = &packed_kernel;
+#else
+constinit const PackedKernel* const packed = nullptr;
+#endif
 
 }  // namespace fb::FB_VARIANT

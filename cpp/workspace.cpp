@@ -36,12 +36,19 @@ static float* allocate(std::size_t bytes) {
   return static_cast<float*>(data);
 }
 
+static std::size_t bytes_of(index_t floats) {
+  // A caller's size can only be negative because it overflowed.
+  if (floats < 0 || floats > std::numeric_limits<index_t>::max() / index_t{sizeof(float)}) throw std::bad_alloc();
+  return static_cast<std::size_t>(floats) * sizeof(float);
+}
+
+float* allocate_floats(index_t floats) { return allocate(bytes_of(floats)); }
+void free_floats(float* data) { std::free(data); }
+
 // Takes the kept block if it is large enough. A second workspace of the same thread, while the first is alive, finds
 // nothing kept and allocates.
 Workspace::Workspace(index_t floats) {
-  // A caller's size can only be negative because it overflowed.
-  if (floats < 0 || floats > std::numeric_limits<index_t>::max() / index_t{sizeof(float)}) throw std::bad_alloc();
-  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
+  const std::size_t bytes = bytes_of(floats);
   if (kept.bytes < bytes) frugalblas_free_workspace();
   data_ = kept.data ? kept.data : allocate(bytes);
   bytes_ = kept.data ? kept.bytes : bytes;

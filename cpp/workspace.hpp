@@ -24,4 +24,8 @@ class Workspace {
   std::size_t bytes_;
 };
 
+// Memory that outlives a call, aligned and on huge pages as that of a Workspace. Throws std::bad_alloc.
+float* allocate_floats(index_t floats);
+void free_floats(float* data);
+
 }  // namespace fb

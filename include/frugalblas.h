@@ -49,6 +49,25 @@ frugalblas_status frugalblas_sgemm(int64_t M, int64_t N, int64_t K, float alpha,
                                    float beta, float* C, int64_t c_row_stride, int64_t c_col_stride, const char* algo,
                                    int threads);
 
+/* A copy of B (K,N) in the order in which the kernels read it, for products that use the same B many times. It takes about
+ * as much memory as B, never changes, and may be used by any thread until it is freed.
+ */
+typedef struct frugalblas_packed frugalblas_packed;
+
+/* Packs B on at most `threads` threads (0: the default). *packed is the copy, or NULL if anything but SUCCESS is
+ * returned; K or N may be 0.
+ */
+frugalblas_status frugalblas_pack(int64_t K, int64_t N, const float* B, int64_t b_row_stride, int64_t b_col_stride,
+                                  int threads, frugalblas_packed** packed);
+
+/* frugalblas_sgemm with a packed B, which knows its K and N, and has a kernel of its own in place of algo. */
+frugalblas_status frugalblas_sgemm_packed(int64_t M, float alpha, const float* A, int64_t a_row_stride,
+                                          int64_t a_col_stride, const frugalblas_packed* B, float beta, float* C,
+                                          int64_t c_row_stride, int64_t c_col_stride, int threads);
+
+/* NULL is allowed. */
+void frugalblas_free_packed(frugalblas_packed* packed);
+
 /* One English sentence about a status. Never NULL. */
 const char* frugalblas_status_message(frugalblas_status status);
 

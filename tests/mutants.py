@@ -33,6 +33,7 @@ SUBSET = [
     "test_indexing.py",
     "test_process.py",
     "test_blas_abi.py",
+    "test_pack.py",
 ]
 NOT_NUMBA = "not numba"
 RACE_ATTEMPTS = 5  # who wins a race is a matter of chance
@@ -214,6 +215,20 @@ MUTANTS = [
         "frugalblas_run_always(algorithm, &block);",
         'frugalblas_run_always(frugalblas_algorithm(frugalblas_find_entry("naive"), nullptr), &block);',
         "test_matmul.py::test_a_times_its_transpose_is_symmetric",
+    ),
+    Mutant(
+        "packed: the last panel's padding is stored",
+        "cpp/packed_kernel.cpp",
+        "min(sums_row, g.N - b.first)",
+        "sums_row",
+        "test_pack.py::test_product",
+    ),
+    Mutant(
+        "packed: A is packed for the first part of K alone",
+        "cpp/packed_kernel.cpp",
+        "if (!is_panel) pack_a_block(",
+        "if (!is_panel && pc == 0) pack_a_block(",
+        "test_pack.py::test_product",
     ),
     Mutant(
         "a patch is not undone",

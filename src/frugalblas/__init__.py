@@ -20,6 +20,7 @@ if not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False
     from .accuracy import accuracy
     from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
     from .controller import register as _register
+    from .packed import PackedMatrix, pack
     from .patch import Patch, patch_numpy, unpatch_numpy
     from .system import info
     from .threads import get_num_threads, num_threads, set_num_threads
@@ -30,6 +31,7 @@ if not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False
 __all__ = [
     "Algorithm",
     "AlgorithmUnavailable",
+    "PackedMatrix",
     "Patch",
     "__version__",
     "accuracy",
@@ -40,6 +42,7 @@ __all__ = [
     "info",
     "matmul",
     "num_threads",
+    "pack",
     "patch_numpy",
     "set_num_threads",
     "sgemm",

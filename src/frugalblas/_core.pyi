@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self, disjoint_base
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -13,9 +14,20 @@ commit: str
 compiler: str
 default_variant: str
 
+@disjoint_base
+class Packed:
+    def __new__(cls, B: _Matrix, trans: bool = ..., variant: str | None = ...) -> Self: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def variant(self) -> str: ...
+    def unpack(self) -> _Matrix: ...
+
 def sgemm(
     A: _Matrix,
-    B: _Matrix,
+    B: _Matrix | Packed,
     *,
     out: _Matrix | None = None,
     alpha: float = 1.0,
@@ -29,7 +41,7 @@ def sgemm(
 ) -> _Matrix: ...
 def explain(
     A: _Matrix,
-    B: _Matrix,
+    B: _Matrix | Packed,
     *,
     out: _Matrix | None = None,
     alpha: float = 1.0,
