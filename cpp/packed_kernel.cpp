@@ -5,7 +5,7 @@
 //   one panel of rows (M <= MR): B goes by as one or several streams, asked for a little ahead of their use;
 //   more: while the row panels take their turns with a panel of B in L2, each asks for its share of the next one.
 // Threads own rows and columns of C and share nothing but what they read: no barrier, no part of K split.
-// Every element is the chain of FMAs over the same parts of K that `blocked` computes: the same bits.
+// Every element is a chain of FMAs over parts of K that `blocked` has too, for most shapes: there, the same bits.
 #include <omp.h>
 
 #include "packed.hpp"
@@ -86,7 +86,8 @@ static void store_sums(int mr, index_t nr, const float* sums, index_t sums_row, 
 
 // ---- the layout ----
 
-// K is cut as `blocked` cuts it, which depends on K and the caches alone.
+// K is cut as `blocked` cuts it for few rows, which depends on K and the caches alone: the number of rows is not known
+// yet.
 static index_t part_of_k(index_t K, index_t N) {
   Gemm job{};
   job.M = MR, job.N = N, job.K = K;

@@ -112,7 +112,7 @@ class PackedMatrix(_core.Packed):
 def pack(B: npt.NDArray[np.float32], trans: bool = False) -> PackedMatrix:
     """A copy of `B` in the order in which the kernels read it, for products that use the same B many times.
 
-    `sgemm(A, P)` with P = pack(B) has the bits of `sgemm(A, B, algo="blocked")`, and reads B once from front to back
+    `sgemm(A, P)` with P = pack(B) has the same bits for any number of threads, and reads B once from front to back
     whatever layout B had. It pays from the first few products on, most where A has few rows.
 
     Parameters
