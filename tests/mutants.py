@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "race: panels of A repacked before all are read",
         "cpp/kernels/openmp.cpp",
-        "#pragma omp barrier  // nobody repacks",
-        "// nobody repacks",
+        "#pragma omp barrier",
+        "",
         "test_strategies.py::test_teams_do_not_race",
     ),
     Mutant(
@@ -95,6 +95,20 @@ MUTANTS = [
         "workspace.data() + for_a + thread * for_b",
         "workspace.data() + for_a + 0 * for_b",
         "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
+    ),
+    Mutant(
+        "the second chunk of K lost",
+        "cpp/kernels/deep.cpp",
+        "for (index_t chunk = 1; chunk < chunks; ++chunk)",
+        "for (index_t chunk = 2; chunk < chunks; ++chunk)",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "columns before the first whole register lost",
+        "cpp/kernels/outer.cpp",
+        "part_of_row(g, a, b, c, static_cast<int>(j));",
+        "if (j == 0) part_of_row(g, a, b, c, static_cast<int>(j));",
+        "test_strategies.py",
     ),
     Mutant(
         "K remainder dropped",
