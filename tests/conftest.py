@@ -1,6 +1,11 @@
 """Settings of the whole suite."""
 
 import os
+import signal
+
+# A job in the background of a shell script starts with SIGINT ignored, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before the OpenMP runtime is loaded: threads that wait sleep instead of spinning, or a busy machine would spend its
 # time in barriers.
