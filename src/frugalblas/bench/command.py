@@ -164,7 +164,8 @@ def surroundings(cards: Sequence[cases.Card], asked: list[cases.Strategy] | None
     """What the studies need to know of this machine."""
 
     def blocks(size: cases.Size) -> dict[str, int | str]:
-        A, B = np.empty((size.M, size.K), np.float32), np.empty((size.K, size.N), np.float32)  # never touched
+        shape = size.clipped(8192)  # larger ones have the same blocks, and may not fit in memory
+        A, B = np.empty((shape.M, shape.K), np.float32), np.empty((shape.K, shape.N), np.float32)  # never touched
         return dict(frugalblas.explain(A, B, algo="blocked", threads=1)["blocks"])
 
     return Here(
