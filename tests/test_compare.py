@@ -98,6 +98,9 @@ def test_what_differs_is_listed_and_what_only_one_has():
     assert "only in A: vector at 128" in text
     assert "slower" in text
     assert max(map(len, text.splitlines())) <= 80
+    measured = made_up.ladder(simulated=True)
+    assert max(map(len, render.as_text(compare(measured, measured, ("FRA", "POL")), 80).splitlines())) <= 80
+    assert "A GFLOP/s" in render.as_text(found, 120)
 
 
 def test_every_case_of_every_study_has_a_name_of_its_own():

@@ -229,6 +229,30 @@ def test_what_a_file_says_cannot_become_markup(no_runtime):
     assert schema.parse(outline.scripts["result"], "page") == hostile
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_run_without_a_measurement_is_still_a_page(interrupted, no_runtime):
+    result = made_up.ladder() | {"cases": [], "peaks": [], "interrupted": interrupted}
+    text = report.render(result)
+    assert "Nothing of this study was measured." in text
+    assert ("The run was interrupted" in text) is interrupted
+
+
+def test_what_went_wrong_is_on_the_page(no_runtime):
+    result = made_up.ladder()
+    spoiled = {"status": "wrong", "note": "3 elements are wrong", "seconds": [], "started_seconds": []}
+    result["cases"][2] |= spoiled
+    text = report.render(result)
+    assert "WRONG: naive at 128: 3 elements are wrong" in text
+
+
+def test_noise_stands_above_the_figures(no_runtime):
+    result = made_up.ladder()
+    for case in result["cases"]:
+        case["seconds"] = [seconds * (1 + i) for i, seconds in enumerate(case["seconds"])]
+    text = report.render(result)
+    assert 0 < text.index("Noisy: samples spread by") < text.index('class="tiles"')
+
+
 def test_simulated_joules_are_called_that(no_runtime):
     assert "simulated counter: no energy was measured" not in report.render(made_up.ladder())
     assert "simulated counter: no energy was measured" in report.render(made_up.ladder(simulated=True))

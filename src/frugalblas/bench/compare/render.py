@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from frugalblas.energy import carbon
 
 from .. import figures, text
 from ..charts import Axis, Chart, Point, Reference, Series
 from ..charts.palette import style_number
 from ..charts.points import joules_of, plus_minus
+from ..page import WIDE
 from ..records import Result
 from ..report import draw, page, vega
 from ..report import html as markup
@@ -55,15 +54,15 @@ def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return head, body
 
 
-def energy_rows(comparison: Comparison, brief: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Head and body of the table of joules, empty if no pair has any; `brief` without the uncertainty of each."""
+def energy_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Head and body of the table of joules, empty if no pair has any."""
     head = ["strategy", "size", "A J per call", "B J per call", "B / A", "verdict"]
     body = []
     for pair in comparison.pairs:
         found = [joules_of(record) for record in (pair.a, pair.b)]
         if found[0] is None or found[1] is None:
             continue
-        row = [pair.name, pair.size, *(plus_minus(value, None if brief else u) for value, u in filter(None, found))]
+        row = [pair.name, pair.size, *(plus_minus(value, u) for value, u in filter(None, found))]
         if pair.joules is None:
             row += [text.NONE, pair.joules_note or text.NONE]
         else:
@@ -137,9 +136,12 @@ def as_text(comparison: Comparison, width: int) -> str:
     if comparison.differences:
         blocks.append(["What differs:"] + [_difference(d.what, d.a, d.b, width) for d in comparison.differences])
     blocks.append([line for s in summary(comparison) for line in text.paragraph(s, width)])
-    for head, body in (rows(comparison), energy_rows(comparison, brief=True), carbon_rows(comparison)):
-        if body:
-            blocks.append(text.table([head], body, left=2))
+    for head, body in (rows(comparison), energy_rows(comparison)):
+        if body and width < WIDE:  # what is left out is in the files, and on the page
+            head, body = [*head[:2], *head[4:]], [[*row[:2], *row[4:]] for row in body]
+        blocks.append(text.table([head], body, left=2) if body else [])
+    head, body = carbon_rows(comparison)
+    blocks.append(text.table([head], body, left=2) if body else [])
     notes = [no_joules(comparison), carbon_note(comparison)]
     notes += [
         f"only in {name}: {', '.join(only)}"
@@ -147,12 +149,12 @@ def as_text(comparison: Comparison, width: int) -> str:
         if only
     ]
     blocks.append([line for note in (*notes, COVERS) if note for line in text.paragraph(note, width)])
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _difference(what: str, a: str, b: str, width: int) -> str:
     room = max(20, (width - len(what) - 12) // 2)
-    short = [textwrap.shorten(value, room, placeholder="…") or text.NONE for value in (a, b)]
+    short = [value if len(value) <= room else f"{value[: room - 1]}…" for value in (a, b)]
     return f"  {what}: {short[0]} -> {short[1]}"
 
 
