@@ -4,13 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv/bin
+tools=$(mktemp)
+trap 'rm -f "$tools"' EXIT
 # The tools of the extra [docs], without building the package again.
 "$venv/python" -c 'import importlib.metadata as metadata
 for line in metadata.requires("frugalblas"):
-    if "extra == \"docs\"" in line and not line.startswith("frugalblas"): print(line.split(";")[0])' >/tmp/frugalblas_docs.$$
-trap 'rm -f /tmp/frugalblas_docs.$$' EXIT
-"$venv/pip" install --quiet -r /tmp/frugalblas_docs.$$
+    if "extra == \"docs\"" in line and not line.startswith("frugalblas"): print(line.split(";")[0])' >"$tools"
+"$venv/pip" install --quiet -r "$tools"
 "$venv/python" docs/make_course.py --check
-"$venv/python" -m sphinx --fail-on-warning --keep-going --fresh-env -q docs docs/_build
+rm -rf docs/_build docs/_generated
+"$venv/python" -m sphinx --fail-on-warning --keep-going -q docs docs/_build
 "$venv/python" docs/check_links.py docs/_build
 PYTHONPATH=docs "$venv/python" -m pytest -q -p code_blocks -p no:cacheprovider README.md docs

@@ -18,7 +18,6 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]) if (ROOT / "
 BLOCK = re.compile(r"^```(?:console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(frugalblas (?!\S*\.)[^`]+)`")
 SEPARATORS = ("|", "||", "&&", ";", ">", ">>", "2>")
-ENDS = ("--help", "-h")
 
 needs_pages = pytest.mark.skipif(not PAGES, reason="the pages are not here: an installed package is being tested")
 
