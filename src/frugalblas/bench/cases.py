@@ -123,8 +123,8 @@ class Case:
 
     @property
     def rung(self) -> Rung:
-        """What stays the same from size to size, and from study to study."""
-        return str(self.strategy), self.threads, self.parameters, self.precision, self.where
+        """What has about the same speed from size to size, and from study to study: a series is tried once."""
+        return str(self.strategy), self.threads, self.series, self.precision, self.where
 
     @property
     def group(self) -> tuple[str, Size]:

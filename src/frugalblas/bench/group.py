@@ -115,7 +115,8 @@ class Group:
         for (_, record), seconds, fit in zip(self._pairs, predicted, fits, strict=True):
             record["predicted_seconds"] = seconds
             if not fit:
-                skip(record, f"predicted {text.number(seconds)} s a call")
+                spent = "" if budget_seconds else "; the budget was spent"
+                skip(record, f"predicted {text.number(seconds)} s a call{spent}")
         return [pair for pair, fit in zip(self._pairs, fits, strict=True) if fit]
 
     def _predictions(self, budget_seconds: float) -> list[float]:

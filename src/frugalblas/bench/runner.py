@@ -130,11 +130,10 @@ class _Runner:
         """Time a strategy on growing cubes until the flops decide, and no longer the start of a call or of a team."""
         engine, before = self._run.engine, 0.0
         largest = max((other.size for other, _ in self._cases if other.rung == case.rung), key=lambda size: size.flops)
-        edges = PROBE_EDGES[3:] if case.parameters else PROBE_EDGES  # the same code as others have tried on small ones
-        for edge in edges:
+        for edge in PROBE_EDGES:
             problem = Problem(largest.clipped(edge), self._plan.seed, engine.empty)
             call = engine.bind(case, problem.A, problem.B, problem.out)
-            if edge == edges[0]:
+            if edge == PROBE_EDGES[0]:
                 call()  # compiles, loads, starts threads
             _, seconds = timed(engine, call)
             self._run.predictor.learn(case.rung, problem.size.flops, seconds)
