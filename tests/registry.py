@@ -62,8 +62,12 @@ THREADED = [s for s in COMPILED if s.fixed_bits]
 
 
 @functools.cache
-def blocks(algo: str) -> dict[str, int]:
-    """The largest MR, NR, MC, KC, NC that a strategy cuts a job into, those of "auto" where it has none of its own."""
+def own_blocks(algo: str) -> dict[str, int]:
+    """The largest MR, NR, MC, KC, NC that a strategy cuts a job into; empty if it has none of its own."""
     endless = np.broadcast_to(np.float32(0), (2**20, 2**20))  # sizes without memory: nothing is computed
-    general = frugalblas.explain(endless, endless)["blocks"]
-    return {**general, **frugalblas.explain(endless, endless, algo=algo)["blocks"]}
+    return frugalblas.explain(endless, endless, algo=algo)["blocks"]
+
+
+def blocks(algo: str) -> dict[str, int]:
+    """Those of "auto" where a strategy has none of its own."""
+    return {**own_blocks("auto"), **own_blocks(algo)}
