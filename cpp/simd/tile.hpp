@@ -66,9 +66,12 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   const float* a = op.a;
   const float* b = op.b;
   float* b_copy = op.b_copy;
-  // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop.
-  for (int i = 0; i < mr; ++i)
-    for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
+  // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop. Not where operands
+  // are read in place, as those of small products are, whose C is near.
+  constexpr bool in_place = source == Source::direct || source == Source::direct_edge;
+  if (!in_place)
+    for (int i = 0; i < mr; ++i)
+      for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying || source == Source::copying_far;
   constexpr bool asks_ahead = packed || rows || source == Source::copying;
@@ -101,10 +104,11 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   }
   const float alpha = result.alpha, beta = result.beta;
   const int tail = result.tail;
+  if (alpha != 1)
 #pragma GCC unroll 16
-  for (int i = 0; i < mr; ++i)
+    for (int i = 0; i < mr; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < nv; ++v) acc[i][v] *= alpha;
+      for (int v = 0; v < nv; ++v) acc[i][v] *= alpha;
   if (beta != 0)
 #pragma GCC unroll 16
     for (int i = 0; i < mr; ++i)
