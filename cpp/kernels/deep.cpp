@@ -40,7 +40,7 @@ static index_t slice_steps(const Gemm& g) {
 
 static Blocks blocks(const Gemm& job) {
   const Gemm g = loading_rows(job);
-  return {MR, NR, 0, slice_steps(g), 0};
+  return {MR, NR, 0, min(chunk_steps(g), CHUNK), 0};
 }
 
 // Asks for part `part` of `parts` of m (rows,columns), where either are contiguous.

@@ -25,11 +25,12 @@ static bool goes_past_caches(const Gemm& g) {
   return g.beta == 0 && bytes > min(cache_sizes().l3 / 2, 8 << 20);
 }
 
-// Columns of a strip: K rows of B in half of L1, the other half for what the prefetchers and the rest bring in.
-static index_t strip_columns(const Gemm& g) {
-  const index_t runs = cache_sizes().l1d / 2 / (g.K * WIDTH * index_t{sizeof(float)});
-  return min(max(1, runs), ceil_div(g.N + VL, WIDTH)) * WIDTH;
-}
+// Runs of columns of which K rows of B fit half of L1; the other half is for what the prefetchers and the rest bring
+// in.
+static index_t runs_in_l1(index_t K) { return cache_sizes().l1d / 2 / (K * WIDTH * index_t{sizeof(float)}); }
+
+// Columns of a strip.
+static index_t strip_columns(const Gemm& g) { return min(max(1, runs_in_l1(g.K)), ceil_div(g.N + VL, WIDTH)) * WIDTH; }
 // Elements from one row of a copied strip to the next: a register of columns before it, and room to shift it.
 static index_t copy_row(index_t strip) { return strip + 2 * VL; }
 
@@ -110,7 +111,7 @@ static void multiply_rows(Gemm g, index_t first, index_t last, float* scratch) {
 
 static void run(const Gemm& job) {
   const Gemm g = with_adjacent_columns(job);
-  if (g.C.col_stride != 1) return blocked.run(job);  // no rows to run along
+  if (g.C.col_stride != 1 || runs_in_l1(g.K) == 0) return blocked.run(job);  // no rows to run along; no short K
   const index_t scratch = round_up(g.K * copy_row(strip_columns(g)), VL);
   const Workspace workspace(g.threads * scratch);
   const auto multiply = goes_past_caches(g) ? multiply_rows<Store::past_caches> : multiply_rows<Store::plain>;
