@@ -164,7 +164,8 @@ static void test(Target& target, Extent extent) {
   // Few pieces of work that do not divide evenly, so that idle threads run ahead into the next KC and, if nothing stops
   // them, pack it over what others still read: A, in an order that has to be packed.
   if (std::any_of(target.rungs.begin(), target.rungs.end(), [](const Rung& r) { return r.kind == Kind::team; })) {
-    Problem p(20 * b.MR, 3 * b.NR + 1, 6 * b.KC, f_order, c_order, c_order);
+    constexpr index_t LONGEST_KC = 1024;  // of rungs that pack A for a team; the chunks of `dot` are longer
+    Problem p(20 * b.MR, 3 * b.NR + 1, 6 * std::min(b.KC, LONGEST_KC), f_order, c_order, c_order);
     constexpr int CHANCES = 5;  // a race is not lost every time
     for (int n = 0; n < CHANCES; ++n)
       sweep(target, p, "A in F order", "uneven work, many KC", turn++, Extent::all_teams);
