@@ -15,4 +15,4 @@ for line in metadata.requires("frugalblas"):
 rm -rf docs/_build docs/_generated
 "$venv/python" -m sphinx --fail-on-warning --keep-going -q docs docs/_build
 "$venv/python" docs/check_links.py docs/_build
-PYTHONPATH=docs "$venv/python" -m pytest -q -p code_blocks -p no:cacheprovider README.md docs
+PYTHONPATH=docs "$venv/python" -m pytest -q -p code_blocks -p no:cacheprovider -p no:run-parallel README.md docs
