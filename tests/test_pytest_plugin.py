@@ -128,14 +128,15 @@ def test_it_is_inert_without_pytest_benchmark(pytester):
     done.stdout.no_fnmatch_line("*joules*")
 
 
-def test_loading_it_loads_neither_numpy_nor_the_library(pytester):
+def test_loading_it_loads_neither_numpy_nor_the_library(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # others may load NumPy
     pytester.makepyfile(
         """
         import sys
 
         def test_it(pytestconfig):
-            assert pytestconfig.pluginmanager.hasplugin("frugalblas")
+            assert pytestconfig.pluginmanager.hasplugin("pytest_frugalblas")
             assert not {"numpy", "frugalblas", "frugalblas._core"} & set(sys.modules)
         """
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "pytest_frugalblas").assert_outcomes(passed=1)
