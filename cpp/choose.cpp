@@ -24,8 +24,8 @@ constexpr index_t few_rows = 8;
 constexpr index_t dot_steps = 128;
 
 // A C of at most this many rows and columns offers a team too few tiles, if K is long enough to be cut instead. Where
-// rows of both operands are contiguous `deep` reads them in place, and is ahead on one thread too; elsewhere, above
-// `tiny_edge`, `blocked` makes up for copying by longer runs.
+// a step of K is contiguous in both operands, `deep` packs neither A nor B beforehand and is ahead on one thread too;
+// elsewhere, above `tiny_edge`, the longer runs of `blocked` are as fast or faster.
 constexpr index_t deep_edge = 64, tiny_edge = 16, deep_steps = 2048;
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
 // columns enough to run along.
@@ -58,7 +58,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const double flops = 2.0 * static_cast<double>(job->M) * static_cast<double>(job->N) * static_cast<double>(job->K);
   const int threads = flops >= team_flops ? job->threads : 1;
 
-  // Where memory sets the pace, work is better counted in elements: storing one takes the time of some 64 flops.
+  // Where memory sets the pace, work is better counted in elements: storing one takes the time of 64 flops,
+  // an estimate on the high side: 0.18 ns at 4096x4096x1, that of 29 flops, on an Intel Xeon.
   const int memory_threads =
       flops + 64.0 * static_cast<double>(job->M) * static_cast<double>(job->N) >= team_flops ? job->threads : 1;
 

@@ -1,12 +1,11 @@
-// deep — small C, long K: K is cut into chunks that threads share out, and nothing is packed that can be read in place.
+// deep — small C, long K: K is cut into chunks that threads share out, each with a C of its own.
 //
 // Not of the course. A C of a few tiles offers threads nothing to share but K. So each chunk of K has a C of its own,
 // and these are added up at the end, in their order: the number of chunks follows from the shape, and the result has
-// the same bits for any number of threads.
-// (As a bonus, errors grow with the length of a chunk, not with K.) Within a chunk both operands are read in place, a
-// slice of K at a time that L1 and L2 hold until it has met all its partners: where an element is used 64 times at
-// most, packing costs more than it brings. Only a B with no rows to load is copied. Still wasted: C is loaded and
-// stored for every slice. Where it is larger than some 64 x 64, `blocked` and `openmp` are as good.
+// the same bits for any number of threads. (As a bonus, errors grow with the length of a chunk, not with K.)
+// Within a chunk, slices of K short enough for L1: A is read in place, the first tiles copy B as they read it, and all
+// tiles ask for a part of the next slice, because runs so short are too short for hardware prefetchers.
+// Still wasted: C is loaded and stored for every slice. Above some 64 x 64, `blocked` and `openmp` are as good.
 #include <omp.h>
 
 #include "../algorithm.hpp"
