@@ -11,8 +11,6 @@
 namespace fb {
 namespace {
 
-// Below this many flops a team costs more than it saves: the estimate of choose.cpp.
-constexpr double team_flops = 1 << 22;
 // From this many products per thread on, the last ones to finish delay the rest little.
 constexpr index_t products_per_thread = 2;
 

@@ -6,11 +6,6 @@
 
 namespace fb {
 
-// Opening a team and closing it costs a few microseconds while its threads are awake. Measured on Zen 5, two threads
-// take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at 64^3, and more than one at 48^3; the border is
-// higher, because a team that has gone to sleep costs more.
-constexpr double team_flops = 1 << 21;
-
 // Up to so much work, and with so many rows for each thread, `blocked` on a team is ahead of `openmp`, though each
 // thread packs all of B: no barriers, no sharing out. Measured on two threads of an Intel Xeon: 1.2 to 1.33 times as
 // fast at 128^3, 1.14 at 192^3. With more work, a thread that others hold up is worth helping. Their results have the

@@ -31,6 +31,11 @@ struct Variant {
   const PackedKernel* const* packed;   // see packed_kernel.cpp; to nullptr in the study
 };
 
+// Below this many flops a team costs more than it saves: opening one and closing it costs a few microseconds while its
+// threads are awake. Measured on Zen 5, two threads take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at
+// 64^3, and more than one at 48^3; the border is higher, because a team that has gone to sleep costs more.
+constexpr double team_flops = 1 << 21;
+
 enum class Status { done, out_of_memory, too_large };
 
 // What `algo="auto"` decided, and why.

@@ -24,9 +24,7 @@ std::atomic<bool> counting{false};
 std::atomic<long long> products[door_count];
 NumpyLoop numpy_loop{};
 
-// Below this many flops no call opens a team (choose.cpp), so nobody need ask how large one may be.
-constexpr double team_flops = 1 << 22;
-
+// Below so few flops no team is opened here, so nobody need ask how large one may be.
 int threads(const Gemm& g, double count) {
   const double flops = 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K) * count;
   return flops < team_flops ? 1 : fb::call::default_threads_of_loop();

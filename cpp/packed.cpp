@@ -7,9 +7,8 @@
 
 namespace fb {
 
-// Where a team pays: see choose.cpp for the flops. Where M is small, reading B sets the pace: one core takes some 50 us
+// Where a team pays although there are few flops: where M is small, reading B sets the pace: one core takes some 50 us
 // for 1 MiB, several times what opening and closing a team costs.
-constexpr double team_flops = 1 << 21;
 constexpr double team_bytes = 1 << 20;
 
 }  // namespace fb

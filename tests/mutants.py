@@ -98,7 +98,7 @@ MUTANTS = [
     ),
     Mutant(
         "the second chunk of K lost",
-        "cpp/kernels/deep.cpp",
+        "cpp/simd/matrix.hpp",
         "for (index_t chunk = 1; chunk < chunks; ++chunk)",
         "for (index_t chunk = 2; chunk < chunks; ++chunk)",
         "test_strategies.py",

@@ -85,19 +85,6 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
   }
 }
 
-// C = alpha * (the chunks' sums, in their order) + beta * C
-static void add_up(const Gemm& g, index_t chunks, float* sums) {
-  const index_t count = g.M * g.N;
-  for (index_t chunk = 1; chunk < chunks; ++chunk)
-    for (index_t n = 0; n < count; ++n) sums[n] += sums[chunk * count + n];
-  for (index_t i = 0; i < g.M; ++i)
-    for (index_t j = 0; j < g.N; ++j) {
-      float& c = *at(g.C, i, j).data;
-      const float product = g.alpha * sums[i * g.N + j];
-      c = g.beta == 0 ? product : product + g.beta * c;
-    }
-}
-
 static void run(const Gemm& job) {
   const Gemm g = loading_rows(job);
   const index_t steps = chunk_steps(g), chunks = ceil_div(g.K, steps), sums = g.M * g.N;

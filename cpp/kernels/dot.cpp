@@ -112,17 +112,6 @@ static void multiply_piece(const Gemm& g, const ConstMatrix& rows, index_t pc, i
   }
 }
 
-// C = alpha * (the chunks' sums, in their order) + beta * C
-static void add_up(const Gemm& g, index_t chunks, const float* partial) {
-  for (index_t i = 0; i < g.M; ++i)
-    for (index_t j = 0; j < g.N; ++j) {
-      float sum = 0;
-      for (index_t c = 0; c < chunks; ++c) sum += partial[(c * g.M + i) * g.N + j];
-      float& out = *at(g.C, i, j).data;
-      out = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * out;
-    }
-}
-
 static void run(const Gemm& job) {
   const Gemm g = flat_job(job);
   const bool copy_a = g.A.col_stride != 1, copy_b = g.B.row_stride != 1;

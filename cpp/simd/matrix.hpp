@@ -46,4 +46,17 @@ static inline Gemm with_adjacent_columns(const Gemm& g) {
   return g.C.col_stride != 1 && g.C.row_stride == 1 ? transpose(g) : g;
 }
 
+// C = alpha * (sums of `chunks` parts of K, each (M,N), in their order) + beta * C. Uses up the sums.
+static inline void add_up(const Gemm& g, index_t chunks, float* sums) {
+  const index_t count = g.M * g.N;
+  for (index_t chunk = 1; chunk < chunks; ++chunk)
+    for (index_t n = 0; n < count; ++n) sums[n] += sums[chunk * count + n];
+  for (index_t i = 0; i < g.M; ++i)
+    for (index_t j = 0; j < g.N; ++j) {
+      float& c = *at(g.C, i, j).data;
+      const float product = g.alpha * sums[i * g.N + j];
+      c = g.beta == 0 ? product : product + g.beta * c;
+    }
+}
+
 }  // namespace fb::FB_VARIANT
