@@ -94,7 +94,7 @@ MUTANTS = [
         "cpp/kernels/openmp.cpp",
         "workspace.data() + for_a + thread * for_b",
         "workspace.data() + for_a + 0 * for_b",
-        "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
+        "test_strategies.py::test_teams_do_not_race",
     ),
     Mutant(
         "the second chunk of K lost",
