@@ -98,7 +98,7 @@ def test_product(level, reason):
         check(results[0], a, b, C0, trans_b=trans, **scale)
         for result in results[1:]:
             assert (result.view(np.uint32) == results[0].view(np.uint32)).all(), case
-        # The same parts of K, as none of these shapes is one for which `blocked` fetches ahead.
+        # The same parts of K, as no B here has rows a multiple of 8 KiB apart, nor A more rows than a few tiles have.
         blocked = product(b, algo=f"blocked@{level}", threads=1, trans_b=trans)
         assert (blocked.view(np.uint32) == results[0].view(np.uint32)).all(), case
 

@@ -16,7 +16,7 @@ namespace fb::FB_VARIANT {
 
 static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
-static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* b_strip) {
+static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip) {
   for (index_t ic = 0; ic < g.M; ic += block.MC) {
     const index_t mc = min(block.MC, g.M - ic);
     for (index_t pc = 0; pc < g.K; pc += block.KC) {
@@ -26,11 +26,12 @@ static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* 
       if (a_block) pack_a_block(mc, kc, A, a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
         const index_t nc = min(block.NC, g.N - jc);
-        const ConstMatrix next = jc + nc < g.N ? at(g.B, pc, jc + nc) : at(g.B, pc + kc, 0);
-        const float* const B_next = fetches_ahead(g) ? next.data : nullptr;
-        StripProduct product = {mc,     nc,      kc,    A,       a_block, a_is_far(g),    at(g.B, pc, jc),
-                                B_next, b_strip, false, g.alpha, beta,    at(g.C, ic, jc)};
-        multiply_strip(product, 0, row_panels(mc).count());
+        StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
+                                b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+        if (in_place)
+          multiply_in_place(product, jc + nc < g.N ? at(g.B, pc, jc + nc).data : at(g.B, pc + kc, 0).data);
+        else
+          multiply_strip(product, 0, row_panels(mc).count());
       }
     }
   }
@@ -39,10 +40,10 @@ static void multiply(const Gemm& g, const Blocks& block, float* a_block, float* 
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   const Blocks block = cache_blocks(g);
-  const index_t for_a = a_floats(g, block), for_b = b_floats(block);
+  const index_t for_a = a_floats(g, block), for_b = b_floats(g, block);
   const Workspace workspace(g.threads * (for_a + for_b));
   const auto multiply_rows = [&](index_t first, index_t count, float* scratch) {
-    multiply(rows(g, first, count), block, for_a ? scratch + for_b : nullptr, scratch);
+    multiply(rows(g, first, count), block, b_in_place(g), for_a ? scratch + for_b : nullptr, scratch);
   };
   if (g.threads == 1) return multiply_rows(0, g.M, workspace.data());
 

@@ -76,7 +76,7 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
           op.b = at(B, 0, j).data;
           op.b_k = B.row_stride;
           op.b_copy = panel;
-          tile<Source::copying_far>(mr, nr, steps, op, 1, beta, C);
+          tile<Source::copying>(mr, nr, steps, op, 1, beta, C);
         } else {
           tile<Source::direct>(mr, nr, steps, op, 1, beta, C);
         }

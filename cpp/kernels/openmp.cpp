@@ -15,9 +15,11 @@
 namespace fb::FB_VARIANT {
 
 // Row panels of a piece of work: at most some 100 us, which drawing it and its end cost little of; half of what is left
-// of a strip, so that towards the end there are small ones to even out who is through first.
+// of a strip, so that towards the end there are small ones to even out who is through first. A B in place has few rows
+// of tiles and many strips.
 constexpr index_t LARGEST = 16, SMALLEST = 2;
-static index_t piece_after(index_t first, index_t panels) {
+static index_t piece_after(index_t first, index_t panels, bool in_place) {
+  if (in_place) return panels - first;
   return min(max((panels - first) / 2, SMALLEST), min(LARGEST, panels - first));
 }
 
@@ -34,8 +36,9 @@ static index_t strip_columns(const Gemm& g, const Blocks& block) {
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   Blocks block = cache_blocks(g);
-  block.NC = strip_columns(g, block);
-  const index_t for_a = a_floats(g, block), for_b = b_floats(block), strips = ceil_div(g.N, block.NC);
+  const bool in_place = b_in_place(g);
+  if (!in_place) block.NC = strip_columns(g, block);
+  const index_t for_a = a_floats(g, block), for_b = b_floats(g, block), strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
   const Workspace workspace(for_a + g.threads * for_b + blocks_of_a * strips);
   float* const a_block = for_a ? workspace.data() : nullptr;
@@ -62,16 +65,19 @@ static void run(const Gemm& job) {
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
           const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,      nc,      kc,    A,       a_block, a_is_far(g),    at(g.B, pc, jc),
-                                  nullptr, b_strip, false, g.alpha, beta,    at(g.C, ic, jc)};
+          StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
+                                  b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture
             mine = drawn[strip]++;
             index_t first = 0;
-            while (mine-- > 0 && first < panels) first += piece_after(first, panels);
+            while (mine-- > 0 && first < panels) first += piece_after(first, panels, in_place);
             if (first >= panels) break;
-            multiply_strip(product, first, first + piece_after(first, panels));
+            if (in_place)
+              multiply_in_place(product, at(g.B, pc, min(jc + nc, g.N)).data);
+            else
+              multiply_strip(product, first, first + piece_after(first, panels, in_place));
           }
         }
         // Nobody repacks the block of A, or adds to C, before all are through with this part of K.

@@ -13,21 +13,17 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
   return round_up(ceil_div(total, ceil_div(total, units * unit)), unit);
 }
 
-constexpr index_t LINES = NR / LINE + 1;  // cache lines that a row of a panel of B may touch
-
-// Where rows are few, fetching B is a large part of the work, and all of A stays in L2. So one panel of B at a time
-// stays in three quarters of L1, and the tiles that use it ask for the next one. Measured, 1.06 to 1.18 times as fast
-// at 32 to 128 rows, on one thread; for squares it was 0.95. With fewer rows there are too few tiles to share the
-// asking out.
-static inline bool fetches_ahead(const Gemm& g) {
-  return g.B.col_stride == 1 && g.M > (LINES - 1) * MR && g.M <= 16 * MR && g.N >= 4 * g.M;
-}
+// Where rows are few, copying rows of B into panels is a large part of the work, each store taking the FMA units a
+// cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one. Measured
+// against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor for
+// squares.
+static inline bool b_in_place(const Gemm& g) { return g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M; }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
 // reads columns in place, a cache line for every step of k, where A is not much larger than L1: measured, 1.04 to 1.15
 // times as fast up to 160^3, but 0.93 at 384^3. Any other A is packed.
 static inline bool columns_in_place(const Gemm& g) {
-  return g.A.row_stride == 1 && g.A.col_stride != 1 && !fetches_ahead(g) &&
+  return g.A.row_stride == 1 && g.A.col_stride != 1 && !b_in_place(g) &&
          g.M * g.K <= 2 * cache_sizes().l1d / index_t{sizeof(float)};
 }
 static inline bool packs_a(const Gemm& g) { return g.A.col_stride != 1 && !columns_in_place(g); }
@@ -56,9 +52,12 @@ static inline index_t kc_max() { return min(768, cache_sizes().l1d / 2 / (MR * i
 static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
-  if (fetches_ahead(g)) {
-    const index_t KC = equal_part(g.K, min(kc_max(), cache.l1d / 4 * 3 / (NR * bytes)), 1);
-    return {MR, NR, round_up(g.M, MR), KC, NR};
+  if (b_in_place(g)) {
+    // What stays in half of L2: two columns of tiles, a row of which may touch one more line, and all rows of A. Where
+    // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
+    const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;
+    const index_t fitting = cache.l2 / 2 / ((2 * (NR + LINE) + g.M) * bytes);
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : 768), 1), NR};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
   // The packed KC x NC strip of B is read M/MR times and must stay in L2, beside the panels of A and C: half of L2. A
@@ -73,7 +72,9 @@ static inline Blocks cache_blocks(const Gemm& g) {
 
 // Scratch memory of a job: floats of a packed block of A, and of a packed strip of B.
 static inline index_t a_floats(const Gemm& g, const Blocks& block) { return packs_a(g) ? block.MC * block.KC : 0; }
-static inline index_t b_floats(const Blocks& block) { return block.KC * round_up(block.NC, VL); }
+static inline index_t b_floats(const Gemm& g, const Blocks& block) {
+  return b_in_place(g) ? 0 : block.KC * round_up(block.NC, VL);
+}
 
 // What one block of A and one strip of B contribute to C: C(mc,nc) += A(mc,kc)·B(kc,nc).
 struct StripProduct {
@@ -82,12 +83,17 @@ struct StripProduct {
   const float* a_block;  // A packed; null: read A in place
   bool far;              // A, all of it, is larger than caches
   ConstMatrix B;
-  const float* B_next;  // the strip that comes next, of the same size, to be fetched meanwhile; null: none
-  float* b_strip;       // B packed, once `packed` says so
+  float* b_strip;  // B packed, once `packed` says so
   bool packed;
   float alpha, beta;
   Matrix C;
 };
+
+// Rows ir..ir+mr-1 of A as a tile reads them.
+static inline TileOperands a_operand(const StripProduct& s, index_t ir, int mr) {
+  if (s.a_block) return {s.a_block + ir * s.kc, 1, mr, nullptr, 0};
+  return {at(s.A, ir, 0).data, s.A.row_stride, s.A.col_stride, nullptr, 0};
+}
 
 // The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
 static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
@@ -103,23 +109,14 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       const index_t jr = column_cut.start(p) * VL;
       const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
       float* const b_panel = s.b_strip + jr * s.kc;
-      TileOperands op = {at(s.A, ir, 0).data, s.A.row_stride, s.A.col_stride, b_panel, 0};
-      if (s.a_block) op = {s.a_block + ir * s.kc, 1, mr, b_panel, 0};
+      TileOperands op = a_operand(s, ir, mr);
+      op.b = op.ahead = b_panel;
       const Matrix C = at(s.C, ir, jr);
-      // The last tiles of a column of tiles ask for a cache line each of every row of that column in the next strip: so
-      // fetching it is spread over the time of several tiles.
-      const index_t line = row_cut.count() - 1 - q;
-      const bool asks = s.B_next && line < LINES;
-      op.ahead = asks ? s.B_next + jr + line * LINE : b_panel;
-      op.ahead_k = asks ? s.B.row_stride : 0;
       if (copying && q == first) {
         op.b = at(s.B, 0, jr).data;
         op.b_k = s.B.row_stride;
         op.b_copy = b_panel;
-        if (s.B_next)
-          tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-        else
-          tile<Source::copying_far>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+        tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       } else if (s.a_block) {
         tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       } else if (s.A.col_stride != 1) {
@@ -131,6 +128,31 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
         tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
       }
     }
+  }
+}
+
+// The product where B is read in place and one tile wide. `next` is the strip that will be wanted next: the last tiles
+// ask for a cache line each of every row of it; if there are too few of them, the last one does for all.
+static inline void multiply_in_place(const StripProduct& s, const float* next) {
+  const Cut row_cut = row_panels(s.mc);
+  const int nr = static_cast<int>(s.nc);
+  for (index_t q = 0; q < row_cut.count(); ++q) {
+    const index_t ir = row_cut.start(q), line = row_cut.count() - 1 - q;
+    const int mr = static_cast<int>(row_cut.size(q));
+    TileOperands op = a_operand(s, ir, mr);
+    op.b = op.ahead = s.B.data;
+    op.b_k = s.B.row_stride;
+    const Matrix C = at(s.C, ir, 0);
+    const bool for_all = line == 0 && row_cut.count() < LINES;
+    if (for_all || (line < LINES && row_cut.count() >= LINES)) {
+      // The last column of each line's worth: where rows straddle lines, the first ones come with the strip before.
+      op.ahead = next + (for_all ? 0 : line * LINE) + min(LINE, NR) - 1;
+      op.ahead_k = s.B.row_stride;
+    }
+    if (for_all)
+      tile<Source::fetching_row>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    else
+      tile<Source::fetching>(mr, nr, s.kc, op, s.alpha, s.beta, C);
   }
 }
 

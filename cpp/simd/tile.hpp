@@ -22,7 +22,8 @@ constexpr int MR = 8, NV = 3;  // 24 + 3 + 2 of 32
 constexpr int MR = 6, NV = 2;  // 12 + 2 + 2 of 16
 #endif
 constexpr int NR = NV * VL;
-constexpr int LINE = 64 / sizeof(float);  // elements of a cache line
+constexpr int LINE = 64 / sizeof(float);       // elements of a cache line
+constexpr int LINES = (NR + LINE - 1) / LINE;  // that a row of a panel of B takes
 
 // Element (i,k) of A is a[i*a_row + k*a_k]; row k of B starts at b[k*b_k] and its elements are adjacent.
 struct TileOperands {
@@ -41,10 +42,11 @@ enum class Source {
   rows,      // rows of A in place, a_k = 1, against a packed panel of B
   far_rows,  // the same, for an A that comes from main memory
   copying,   // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
-  copying_far,  // the same, for a B that nobody has asked for
-  direct,       // any strides of A, any distance between rows of B; nv whole registers wide
-  direct_edge,  // the same where only `tail` lanes of the last register belong to B
-  streaming,    // like direct, for a B that comes from main memory
+  direct,    // any strides of A, any distance between rows of B; nv whole registers wide
+  direct_edge,   // the same where only `tail` lanes of the last register belong to B
+  streaming,     // like direct, for a B that comes from main memory
+  fetching,      // like direct or direct_edge; what `ahead` names is asked for
+  fetching_row,  // the same, a whole row of a panel at every step
 };
 
 // Where the tile goes: rows of adjacent elements, c_row apart. By reference, like the operands, so that none of it
@@ -73,12 +75,15 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int i = 0; i < mr; ++i)
       for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
-  constexpr bool copies = source == Source::copying || source == Source::copying_far;
-  constexpr bool asks_ahead = packed || rows || source == Source::copying;
+  constexpr bool copies = source == Source::copying;
+  constexpr bool fetches = source == Source::fetching || source == Source::fetching_row;
+  constexpr bool asks_ahead = packed || rows || fetches;
+  constexpr int lines_ahead = source == Source::fetching_row ? LINES : 1;
   const float* ahead = op.ahead;
   for (index_t k = 0; k < kc; ++k, a += a_k, b += b_k) {
     if (asks_ahead) {
-      __builtin_prefetch(ahead, 0, 2);  // into L2: L1 is full of what is wanted now
+#pragma GCC unroll 4
+      for (int l = 0; l < lines_ahead; ++l) __builtin_prefetch(ahead + l * LINE, 0, 2);  // into L2: L1 is full
       ahead += op.ahead_k;
     }
     // Where A is far and C narrow, its rows arrive too late: ask for the next panel's, a cache line every so many
@@ -89,12 +94,12 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
-      const bool partial = source == Source::direct_edge || (copies && result.tail < VL);
+      const bool partial = source == Source::direct_edge || ((copies || fetches) && result.tail < VL);
       b_row[v] = partial && v == nv - 1 ? load_partial(b + v * VL, result.tail) : load(b + v * VL);
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
       // over k is long enough to fetch its part of this row.
-      if (source == Source::copying_far || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
+      if (source == Source::copying || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
     }
     if (copies) b_copy += nv * VL;
 #pragma GCC unroll 16
