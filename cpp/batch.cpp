@@ -27,11 +27,14 @@ Status run_item(const Algorithm* algorithm, const Batch& batch, const Gemm& job)
 }
 
 Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int threads) {
+  Gemm job = batch.first;
+  job.threads = threads;
   for (index_t i = 0; i < batch.count; ++i) {
-    Gemm job = item(batch, i);
-    job.threads = threads;
     const Status status = with_flags_of_team(threads, [&] { return run_item(algorithm, batch, job); });
     if (status != Status::done) return status;
+    job.A.data += batch.a_step;
+    job.B.data += batch.b_step;
+    job.C.data += batch.c_step;
   }
   return Status::done;
 }

@@ -25,6 +25,12 @@ struct Cut {
   index_t size(index_t part) const { return start(part + 1) - start(part); }
 };
 
+// The size of the first part of what is left: goes through a Cut in order without its divisions, which cost a small
+// tile a tenth of its time.
+static inline index_t next_part(index_t rest, index_t whole) {
+  return rest >= 2 * whole ? whole : rest > whole ? rest - rest / 2 : rest;
+}
+
 // The row panels of an A block of mc rows, and the column panels of a B block of nc columns, in registers.
 static inline Cut row_panels(index_t mc) { return {mc, MR}; }
 static inline Cut column_panels(index_t nc) { return {ceil_div(nc, VL), NV}; }
