@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .cases import Size, Strategy
@@ -105,6 +105,22 @@ def peak_of(result: Result, record: CaseRecord) -> PeakRecord | None:
     of_record = (size_of(record), record["threads"], study_of(record))
     peaks = (p for p in result["peaks"] if (size_of(p), p["threads"], study_of(p)) == of_record and p["seconds"])
     return next(peaks, None)
+
+
+def front(points: Iterable[tuple[float, float]], *, less_is_better: bool = False) -> list[tuple[float, float]]:
+    """Those points (error, worth) that no other beats in one and matches in the other, by error."""
+    found: list[tuple[float, float]] = []
+    for error, worth in sorted(points, key=lambda point: (point[0], point[1] if less_is_better else -point[1])):
+        if not found or (worth < found[-1][1] if less_is_better else worth > found[-1][1]):
+            found.append((error, worth))
+    return found
+
+
+def unbeaten(records: Sequence[CaseRecord]) -> list[CaseRecord]:
+    """The cases on the front of error and speed."""
+    points = [(record["error_u"], gflops(record)) for record in records]
+    ahead = set(front((error, speed) for error, speed in points if error is not None))
+    return [record for record, point in zip(records, points, strict=True) if point in ahead]
 
 
 def spread(seconds: list[float]) -> float | None:

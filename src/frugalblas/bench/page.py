@@ -46,8 +46,10 @@ def render(result: Result, width: int = NARROW) -> str:
     if result["interrupted"] and not any(record["status"] == "ok" for record in result["cases"]):
         blocks.append(["Interrupted before the first measurement."])
     blocks.append(_notes(result, width))
-    sentences = findings(figures.of_study(result, LADDER))
-    blocks.append([line for sentence in sentences for line in text.paragraph(sentence, width)])
+    for study in studies:
+        sentences = findings(result, study["name"])
+        lines = [line for sentence in sentences for line in text.paragraph(sentence, width)]
+        blocks.append([f"{study['title']}:", *lines] if lines and len(studies) > 1 else lines)
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 

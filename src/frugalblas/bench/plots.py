@@ -14,6 +14,7 @@ from .records import Result
 FORMATS = ("png", "svg")
 LONG_NAME = 25  # of a series: three such do not fit side by side
 WIDTH, HEIGHT, PER_BAR, DPI = 7.2, 4.6, 0.3, 200  # inches; dots per inch of the PNG
+BAND_ALPHA = 0.14  # of the interval of a fit
 MUTED, GRID = "#565b66", "#e2e5ea"
 SETTINGS: Any = {  # mypy knows every key of matplotlib, and then of no dict
     "savefig.facecolor": palette.PAPER,
@@ -97,7 +98,7 @@ def draw(chart: Chart, axes: Any) -> None:
         transform = axes.get_xaxis_transform() if along else axes.get_yaxis_transform()
         place = {"rotation": 90, "ha": "right", "va": "bottom"} if along else {"ha": "right", "va": "bottom"}
         axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
-    shown = [series for series in chart.series if chart.kind != "heat"]
+    shown = [series for series in chart.series if chart.kind != "heat" and not series.fit]
     if len(shown) > 1:
         axes.figure.legend(
             loc="outside lower left", ncols=3 if max(len(series.name) for series in shown) < LONG_NAME else 2
@@ -141,6 +142,11 @@ def _lines(chart: Chart, axes: Any) -> None:
     for series in chart.series:
         x = [place[str(p.x)] if place else float(p.x) for p in series.points]
         y = [float(p.y) for p in series.points]
+        if series.fit:
+            band: list[list[float]] = [[p.low or 0.0 for p in series.points], [p.high or 0.0 for p in series.points]]
+            axes.fill_between(x, *band, color=_colour(series), alpha=BAND_ALPHA, linewidth=0)
+            axes.plot(x, y, color=_colour(series), linewidth=1)
+            continue
         if series.curve:
             axes.plot(x, y, color=MUTED, linestyle=(0, (1, 2)), label=series.name)
             continue

@@ -59,12 +59,20 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name. A `curve` is a model or a limit: a thin line without markers, and no row in the table."""
+    """Points of one name. A `curve` is a model or a limit: a thin line without markers, and no row in the table.
+
+    A curve whose points have `low` and `high` is a fit to the series of its name, and a band shows its interval.
+    """
 
     name: str
     style: Style
     points: tuple[Point, ...]
     curve: bool = False
+
+    @property
+    def fit(self) -> bool:
+        """Whether it is the fit of another series."""
+        return self.curve and any(point.low is not None for point in self.points)
 
 
 @dataclass(frozen=True)

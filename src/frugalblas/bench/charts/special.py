@@ -122,11 +122,8 @@ def trade_off(
     ]
     if not series:
         return None
-    every = sorted((float(p.x), float(p.y)) for s in series for p in s.points)
-    front: list[tuple[float, float]] = []
-    for at, worth in every:
-        if not front or (worth < front[-1][1] if less_is_better else worth > front[-1][1]):
-            front.append((at, worth))
+    points = ((float(p.x), float(p.y)) for s in series for p in s.points)
+    front = figures.front(points, less_is_better=less_is_better)
     if len(front) > 1:
         series.append(Series("Pareto front", style_number(6), tuple(Point(*p) for p in front), curve=True))
     errors = Axis("largest error (u = 2^-24)", "log", may_switch=True)

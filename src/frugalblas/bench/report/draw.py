@@ -55,8 +55,8 @@ def _switch(chart: Chart, which: str, axis: Axis) -> Html | None:
 def legend(chart: Chart) -> Html | None:
     """A button per series that shows and hides it; curves cannot be hidden."""
     shown = [series for series in chart.series if not series.curve]
-    curves = [series for series in chart.series if series.curve]
-    if chart.kind == "heat" or len(chart.series) < 2:
+    curves = [series for series in chart.series if series.curve and not series.fit]
+    if chart.kind == "heat" or len(shown) + len(curves) < 2:
         return None
     buttons = [
         element(

@@ -78,7 +78,7 @@ def lines(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
         at |= {"xOffset": {"field": "series", "sort": None, "scale": {"paddingOuter": 0.4}}}
     colour = {"color": styles["color"]}
     layers = _references(chart, x, y)
-    if any(series.curve for series in chart.series):
+    if any(series.curve and not series.fit for series in chart.series):
         mark = {"type": "line", "stroke": "var(--muted)", "strokeDash": [2, 3], "strokeWidth": 1.5, "aria": False}
         layers.append(
             {
@@ -87,6 +87,8 @@ def lines(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
                 "encoding": {**at, "detail": {"field": "series"}, "order": {"field": "x"}},
             }
         )
+    if any(series.fit for series in chart.series):
+        layers += _fits(at | colour)
     points = {"data": {"name": "points"}}
     if chart.kind == "lines":
         mark = {"type": "line", "strokeWidth": 2, "strokeJoin": "round", "aria": False}
@@ -104,6 +106,16 @@ def lines(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
     mark = {"type": "point", "filled": True, "size": 500, "opacity": 0.001, "aria": False, "cursor": "crosshair"}
     layers.append({**points, "transform": _visible(), "mark": mark, "encoding": at | {"tooltip": _tooltip(chart)}})
     return layers
+
+
+def _fits(at: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line in the colour of its series, in the band of its interval; both go when the series is hidden."""
+    fits = {"data": {"name": "fits"}, "transform": _visible()}
+    band = at | {"y": at["y"] | {"field": "low"}, "y2": {"field": "high"}}
+    return [
+        {**fits, "mark": {"type": "area", "opacity": 0.14, "aria": False}, "encoding": band},
+        {**fits, "mark": {"type": "line", "strokeWidth": 1.5, "aria": False}, "encoding": at},
+    ]
 
 
 def _references(chart: Chart, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from .. import figures, page, text
 from ..charts.points import name_of
+from ..findings import findings
 from ..records import Result
-from . import words
 from .html import Html, element, join, table
 from .whatif import what_if
 
@@ -76,7 +76,7 @@ def tiles(result: Result) -> Html:
 
 def found(result: Result, study: str) -> Html:
     """The findings of one study."""
-    sentences = words.findings(result, study)
+    sentences = findings(result, study)
     return element("ul", *(element("li", s) for s in sentences), class_="findings") if sentences else Html("")
 
 

@@ -67,10 +67,11 @@ def drawing(chart: Chart) -> dict[str, Any]:
 
 
 def datasets(chart: Chart) -> dict[str, list[dict[str, Any]]]:
-    """Rows for Vega: points, curves and reference lines."""
+    """Rows for Vega: points, curves, fits and reference lines."""
     return {
         "points": [row for series in chart.series if not series.curve for row in _rows(chart, series)],
-        "curves": [row for series in chart.series if series.curve for row in _rows(chart, series)],
+        "curves": [row for series in chart.series if series.curve and not series.fit for row in _rows(chart, series)],
+        "fits": [row for series in chart.series if series.fit for row in _rows(chart, series)],
         **{name: _marks(chart, axis) for name, axis in (("across", "y"), ("along", "x"))},
     }
 
