@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from test_bench import CARDS, FACTS, Card, FakeEngine, record_of
 
-from frugalblas.bench import figures, fit, joules, parsing, plan, render, resume, runner, schema
+from frugalblas.bench import figures, fit, joules, page, parsing, plan, render, resume, runner, schema, tables
 from frugalblas.bench.cases import Case, RequestError, Size, Strategy, case_of
 from frugalblas.bench.progress import SilentProgress
+from frugalblas.bench.records import SPENT
 from frugalblas.bench.studies import STUDIES, Here, parse_studies
 from frugalblas.energy.protocol import JoulesPass
 
@@ -72,6 +73,16 @@ def test_every_study_makes_different_cases_at_every_size_it_names(name):
     assert [case_of(record, kinds[record["strategy"]]) for record in records] == [
         Case(**{**case.__dict__, "kind": kinds[case.strategy.name]}) for case in cases
     ]
+
+
+def test_power_is_a_study_of_machines_with_counters():
+    poor, rich = here(why_no_joules=lambda: "no counters: a virtual machine"), here()
+    assert "power" in {study.name for study in parse_studies("all", rich)[0]}
+    studies, left_out = parse_studies("all", poor)
+    assert "power" not in {study.name for study in studies}
+    assert "study power left out: no counters: a virtual machine" in left_out
+    with pytest.raises(RequestError, match="power cannot be made here: no counters"):
+        parse_studies("power", poor)
 
 
 def test_the_size_grid_holds_the_courses():
@@ -233,6 +244,49 @@ def test_the_tables_say_what_the_samples_say(all_studies):
     assert "memory by threads: read 10.0 GB/s on 1, triad 30.0 GB/s on 1, read 40.0 GB/s on 4" in " ".join(
         shown.split()
     )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_flags_fits_with_every_strategy_of_the_course(width):
+    names = [
+        "naive",
+        "accumulate",
+        "transposed",
+        "vector",
+        "microkernel",
+        "blocked",
+        "openmp",
+        "openblas",
+        "numba_rowsum",
+    ]
+    part = start(make_plan("flags", sizes="24"))
+    (example, *_) = part["cases"]
+    samples = {"status": "ok", "seconds": [1e-6], "started_seconds": [0.0], "error_u": 1.0}
+    part["cases"] = [
+        {**example, "strategy": name, "variant": variant, **samples}
+        for name in names
+        for variant in ("O0", "O3_native_fastmath_unroll")
+    ]
+    lines = tables.of(part, "variant", width)
+    assert max(map(len, lines)) <= width
+    assert [name for line in lines if line.startswith("GFLOP/s") for name in line.split()[3:]] == names
+
+
+def test_what_the_budget_had_no_time_for_is_one_line_a_study():
+    part = start(make_plan("sizes", sizes="16,24,32"))
+    for record in part["cases"]:
+        if record["M"] == 16:
+            record.update(status="ok", seconds=[1.0], started_seconds=[0.0], error_u=1.0)
+        else:
+            record.update(status="skipped", note=f"predicted 0.001 s a call{SPENT}")
+    part["cases"][-1]["note"] = "predicted 99 s a call"  # one of them would have been too slow in any case
+    part["cases"][0].update(status="skipped", note="predicted 98 s a call", seconds=[], started_seconds=[])
+    slow = part["cases"][0]["strategy"]
+    skipped = [note for note in page.notes(part) if note.startswith("skipped")]
+    assert skipped == [
+        "skipped in sizes, the budget was spent: everything at 24, 32 (--seconds)",
+        f"skipped in sizes, too long: {slow} at 16 (predicted 98 s a call)",
+    ]
 
 
 def test_a_study_without_measurements_says_so():

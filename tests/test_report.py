@@ -185,8 +185,23 @@ def test_every_colour_stands_out_from_its_ground(colours, ground):
         assert (light + 0.05) / (dark + 0.05) >= 3
 
 
-def test_no_two_series_of_a_chart_look_the_same():
-    for chart in charts.of(made_up.every_study()):
+def every_label():
+    """Shapes with every strategy on one thread, two and four, each also in batches."""
+    maker = made_up.Maker()
+    for name in made_up.SPEED:
+        for threads in (1, 2, 4):
+            for series in (None, "batch of 256"):
+                for size in (16, 32):
+                    maker.case("shapes", name, size, threads, **({"series": series} if series else {}))
+    shapes = next(study for study in made_up.STUDIES if study[0] == "shapes")
+    name, title, question, course = shapes
+    study = {"name": name, "title": title, "question": question, "course": course, "axis": "shape", "notes": []}
+    return {**maker.result, "studies": [study]}
+
+
+@pytest.mark.parametrize("result", [made_up.every_study(), every_label()], ids=["every study", "every label"])
+def test_no_two_series_of_a_chart_look_the_same(result):
+    for chart in charts.of(result):
         looks = [series.style for series in chart.series if not series.curve]
         assert len(set(looks)) == len(looks), chart.id
 
@@ -268,7 +283,7 @@ def test_a_terminal_and_the_page_say_the_same_of_every_study(study, no_runtime):
         ("flags", "Flags matter most to vector: at 1920, O3_native_fastmath_unroll is 10.1x O0."),
         ("gpu", "At 4096, openblas with operands and result on the host reaches 10 % of what its kernel does."),
         ("precision", "At 2048, openblas, tf32 is 3.99x openblas, with 2250x its error."),
-        ("power", "At rest the machine draws 45.1 W; hot adds 34.1 W."),
+        ("power", "At rest the counters show 45.1 W; hot adds 34.1 W."),
     ],
 )
 def test_findings_follow_from_the_samples(study, said):
@@ -351,6 +366,47 @@ def test_noise_stands_above_the_figures(no_runtime):
 def test_simulated_joules_are_called_that(no_runtime):
     assert "simulated counter: no energy was measured" not in report.render(made_up.ladder())
     assert "simulated counter: no energy was measured" in report.render(made_up.ladder(simulated=True))
+
+
+def test_one_strategy_looks_the_same_in_every_chart_and_on_any_threads():
+    looks = {}
+    for result in (made_up.every_study(), every_label()):
+        for chart in charts.of(result):
+            for series in chart.series if chart.kind in ("lines", "points") else ():
+                name = series.name.partition(",")[0]
+                if not series.curve and series.name in (name, f"{name}, 2 threads") and name in made_up.SPEED:
+                    looks.setdefault(name, set()).add((series.style.colour, series.style.marker))
+    assert all(len(found) == 1 for found in looks.values()), looks
+    assert set(looks) == set(made_up.SPEED)
+
+
+def test_a_trace_is_drawn_stretch_by_stretch_and_thinned():
+    readings = [(0.001 * i, 50.0 if 1000 <= i < 3000 else 20.0) for i in range(4000)]
+    marks = [("idle", 0, 999), ("blocked on 1", 1000, 2999), ("idle", 3000, 3999)]
+    trace = {
+        "study": "power",
+        "source": "cpu: package-0, net of idle",
+        "seconds": [7 + at for at, _ in readings],
+        "watts": [watts for _, watts in readings],
+        "marks": [{"name": n, "begin_seconds": 7 + b / 1000, "end_seconds": 7 + e / 1000} for n, b, e in marks],
+    }
+    result = {**made_up.every_study(), "traces": [trace]}
+    (chart,) = charts.of(result, "power")
+    assert [series.name for series in chart.series] == ["idle", "blocked on 1"]
+    idle, hot = (series.points for series in chart.series)
+    assert {point.part for point in idle} == {0, 2}
+    assert {point.y for point in idle} == {20.0}
+    assert {point.y for point in hot} == {50.0}
+    assert 0 <= idle[0].x < 0.01
+    assert 400 < len(idle) + len(hot) <= 600
+    assert "mean of 7 readings" in chart.caption
+    assert "net of idle" not in chart.caption
+    assert findings(result, "power") == ["At rest the counters show 20.0 W; blocked on 1 adds 30.0 W."]
+
+
+def test_columns_without_a_figure_are_left_out_of_the_table(no_runtime):
+    assert "J per call" not in str(report.summary.main_table(made_up.ladder()))
+    assert "J per call" in str(report.summary.main_table(made_up.ladder(simulated=True)))
 
 
 def test_markup_is_escaped_unless_it_is_ours():

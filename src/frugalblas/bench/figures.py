@@ -58,11 +58,23 @@ def of_study(result: Result, name: str) -> Result:
     return only
 
 
+def why_no_joules(result: Result) -> str | None:
+    """The reason alone, without what earlier versions put before it."""
+    reason = result["energy"]["reason"]
+    return reason and reason.removeprefix("none. ").removeprefix("no joules: ")
+
+
 def describe(record: CaseRecord) -> str:
     """``openmp, over M, dynamic``: the strategy and what tells this curve from others of it."""
     precision = record.get("precision", "fp32")
     more = (record.get("series"), None if precision == "fp32" else precision, record.get("where"))
     return ", ".join([label_of(record), *filter(None, more)])
+
+
+def full_label(record: CaseRecord) -> str:
+    """One of its own for each case of a study and a size; what a trace calls the stretch in which it ran."""
+    blocks = ", ".join(f"{name} {value}" for name, value in record.get("parameters", {}).items())
+    return f"{describe(record)}{f' ({blocks})' if blocks else ''} on {record['threads']}"
 
 
 def label_of(record: CaseRecord) -> str:

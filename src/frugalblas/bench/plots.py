@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,14 @@ def _lines(chart: Chart, axes: Any) -> None:
         if series.curve:
             axes.plot(x, y, color=MUTED, linestyle=(0, (1, 2)), label=series.name)
             continue
-        marker = palette.MATPLOTLIB_MARKERS[series.style.marker] if len(x) <= 200 else ""
+        marker = palette.MATPLOTLIB_MARKERS[series.style.marker] if chart.marked else ""
         line = ("--" if series.style.dashed else "-") if chart.kind == "lines" else ""
         look = {"color": _colour(series), "marker": marker, "markersize": 5, "linewidth": 1.5}
-        axes.plot(x, y, linestyle=line, label=series.name, **look)
+        look["markerfacecolor"] = palette.PAPER if series.style.dashed else _colour(series)
+        for first, points in itertools.groupby(range(len(x)), key=lambda i: series.points[i].part):
+            some = list(points)
+            name = series.name if first == series.points[0].part else None
+            axes.plot([x[i] for i in some], [y[i] for i in some], linestyle=line, label=name, **look)
         bounds = [(at, p.low, p.high) for at, p in zip(x, series.points, strict=True) if p.low is not None]
         if bounds:
             ats, lows, highs = zip(*bounds, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -100,16 +101,32 @@ def _frugal(records: Sequence[CaseRecord]) -> list[str]:
     return [f"most frugal: {text.number(per_joule[best])} GFLOP/s per W on {text.count(best, 'thread', 'threads')}"]
 
 
-def by_variant(result: Result, _: int) -> list[str]:
-    """GFLOP/s by build variant and strategy."""
+def by_variant(result: Result, width: int) -> list[str]:
+    """GFLOP/s by build variant and strategy, in several tables where the strategies do not fit side by side."""
     lines: list[str] = []
     for size in figures.sizes(result):
         records = {(r["strategy"], r["variant"]): r for r in result["cases"] if figures.size_of(r) == size}
         strategies = list(dict.fromkeys(name for name, _ in records))
         variants = list(dict.fromkeys(variant for _, variant in records))
-        body = [[str(v), *(speed(records.get((name, v))) for name in strategies)] for v in variants]
-        lines += text.table([[f"GFLOP/s at {size}", *strategies]], body, left=1)
+        first = [f"GFLOP/s at {size}", *map(str, variants)]
+        columns = [[name, *(speed(records.get((name, v))) for v in variants)] for name in strategies]
+        while columns:
+            gap, count = _fitting(first, columns, width)
+            head, *body = zip(first, *columns[:count], strict=True)
+            lines += text.table([head], body, left=1, gap=gap)
+            columns = columns[count:]
     return lines
+
+
+def _fitting(first: Sequence[str], columns: Sequence[Sequence[str]], width: int) -> tuple[str, int]:
+    """The widest gap with which all columns fit beside the first one; else the narrowest, and how many do."""
+    room = width - max(map(len, first))
+    for gap in (GAP, " "):
+        ends = itertools.accumulate(len(gap) + max(map(len, column)) for column in columns)
+        count = sum(end <= room for end in ends)
+        if count == len(columns):
+            break
+    return gap, max(1, count)
 
 
 def by_blocks(result: Result, width: int) -> list[str]:

@@ -112,9 +112,9 @@ def no_joules(comparison: Comparison) -> str | None:
     if energy_rows(comparison)[1]:
         return None
     reasons = [
-        f"{name}: {result['energy']['reason']}"
+        f"{name}: {reason}"
         for name, result in (("A", comparison.a), ("B", comparison.b))
-        if result["energy"]["reason"]
+        if (reason := figures.why_no_joules(result))
     ]
     return "No joules to compare. " + (" ".join(reasons) or "No case has any in both.")
 

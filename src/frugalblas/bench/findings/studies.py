@@ -205,7 +205,7 @@ def power(part: Result) -> list[str]:
             continue
         most, least = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
         said.append(
-            f"At rest the machine draws {text.number(idle)} W; {most} adds {text.number(means[most] - idle)} W"
+            f"At rest the counters show {text.number(idle)} W; {most} adds {text.number(means[most] - idle)} W"
             + ("." if most == least else f", {least} {text.number(means[least] - idle)} W.")
         )
     return said

@@ -31,6 +31,7 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": 600,
         "labelOverlap": "greedy",
+        "labelSeparation": 6,
         "tickSize": 4,
     },
     "text": {"fontSize": 11, "fill": "var(--ink)"},
@@ -92,6 +93,8 @@ def _rows(chart: Chart, series: Series) -> list[dict[str, Any]]:
             row["shown"] = text.number(value)
         if point.low is not None and point.high is not None:
             row |= {"low": point.low, "high": point.high}
+        if point.part:
+            row["part"] = point.part
         if point.value is not None:
             row |= {"value": point.value, "shown": text.number(point.value)}
         rows.append(row | {f"h{i}": said for i, said in enumerate(point.hover)})
