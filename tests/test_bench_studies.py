@@ -109,7 +109,7 @@ def test_threads_go_beyond_the_cpus_in_every_schedule():
 
 def test_flags_are_the_builds_of_the_courses_strategies():
     cases = STUDIES["flags"].cases(here(), Size(64, 64, 64))
-    assert [str(case.strategy) for case in cases] == ["naive@v2", "naive@v3", "blocked@v2", "blocked@v3"]
+    assert [str(case.strategy) for case in cases] == ["naive@v2", "blocked@v2", "naive@v3", "blocked@v3"]
 
 
 def test_blocks_sweep_each_pair_and_never_beyond_the_matrix():
