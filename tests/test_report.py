@@ -122,6 +122,12 @@ def test_without_joules_no_chart_of_joules():
     assert [ident for ident in measured if "energy" in ident] == ["ladder-energy_per_call-1024"]
 
 
+def test_the_count_of_threads_at_which_a_joule_buys_most_is_marked():
+    (chart,) = (c for c in charts.of(made_up.every_study(), "threads") if c.title.startswith("What a joule buys"))
+    best = max((p for s in chart.series for p in s.points), key=lambda point: point.y)
+    assert [r.value for r in chart.references if r.label == "sweet spot: openmp"] == [best.x]
+
+
 def test_the_front_holds_what_nothing_beats():
     (chart,) = charts.of(made_up.every_study(), "precision")
     (front,) = [series for series in chart.series if series.curve]
