@@ -195,6 +195,23 @@ def test_default_sizes_beyond_memory_are_left_out_and_say_so():
     assert "left out: 999 needs" in render(result)
 
 
+def test_a_study_cut_to_one_point_keeps_the_fastest_and_not_the_first():
+    """At 240 python takes 1400 s a call, naive 140 s; openblas and openmp are there on two counts of threads."""
+    result = measure("precision", seconds=60.0)
+    assert {(r["strategy"], r["M"]) for r in result["cases"]} == {("blocked", 240)}
+    assert all(record["status"] == "ok" for record in result["cases"])
+
+
+def test_a_study_that_the_budget_of_several_has_no_room_for_is_left_out():
+    result = measure("ladder,precision", seconds=30.0)
+    assert {schema.study_of(record) for record in result["cases"]} == {"ladder"}
+    assert any(record["status"] == "ok" for record in result["cases"])
+    shown = " ".join(render(schema.parse(schema.to_json(result), "run.json")).split())
+    assert "precision: left out: even the fastest at 240 needs about" in shown
+    with pytest.raises(RequestError, match="is too little"):
+        measure("precision", seconds=10.0)
+
+
 # -- one run of several studies --
 
 

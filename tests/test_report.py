@@ -309,6 +309,7 @@ def test_the_roof_is_that_of_memory_or_of_arithmetic():
 def test_nothing_is_said_of_what_was_not_measured():
     result = {**made_up.every_study(), "cases": [], "peaks": [], "traces": []}
     assert {study: findings(result, study) for study in EVERY} == {study: [] for study in EVERY}
+    assert charts.of(result) == []
 
 
 # -- the page --
