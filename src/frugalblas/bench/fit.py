@@ -71,7 +71,7 @@ def _without_largest(
     while len(sizes) > 1 and sum(costs.cheapest(by_size[size]) for size in sizes) > seconds:
         notes.append(
             f"{sizes[-1]} left out: even the fastest strategy needs about {costs.cheapest(by_size[sizes[-1]]):.1f} s "
-            f"there; the budget is {seconds:g} s"
+            f"there; the budget is {seconds:.3g} s"
         )
         sizes.pop()
     return {size: by_size[size] for size in sizes}, notes
@@ -86,7 +86,7 @@ def _from_smallest(
         dropped = sizes.pop()
         notes = [
             f"{dropped} and larger left out: even the fastest strategy needs about "
-            f"{costs.cheapest(by_size[dropped]):.1f} s there; the budget is {seconds:g} s"
+            f"{costs.cheapest(by_size[dropped]):.1f} s there; the budget is {seconds:.3g} s"
         ]
     return {size: by_size[size] for size in sizes}, notes
 

@@ -88,6 +88,8 @@ def _height(chart: Chart) -> float:
 
 def draw(chart: Chart, axes: Any) -> None:
     """One chart on matplotlib axes."""
+    from matplotlib.patheffects import withStroke
+
     axes.set_title(chart.title)
     for set_label, axis in ((axes.set_xlabel, chart.x), (axes.set_ylabel, chart.y)):
         set_label("" if chart.lies and axis is chart.y else axis.title)
@@ -98,7 +100,8 @@ def draw(chart: Chart, axes: Any) -> None:
         where = (reference.value, 0.01) if along else (1.0, reference.value)
         transform = axes.get_xaxis_transform() if along else axes.get_yaxis_transform()
         place = {"rotation": 90, "ha": "right", "va": "bottom"} if along else {"ha": "right", "va": "bottom"}
-        axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
+        label = axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
+        label.set_path_effects([withStroke(linewidth=2.5, foreground=palette.PAPER)])  # read where marks lie behind it
     shown = [series for series in chart.series if chart.kind != "heat" and not series.fit]
     if len(shown) > 1:
         axes.figure.legend(
