@@ -1,4 +1,4 @@
-// variant_table.cpp: this variant's rungs, by entry index. CMake says which kinds the variant has.
+// variant_table.cpp: this variant's rungs, by entry index. CMake says which kinds, and of these which rungs, it has.
 #include "algorithm.hpp"
 #include "packed.hpp"
 
@@ -10,10 +10,14 @@ extern const Algorithm* const algorithms[];  // without this line, const would k
 #define PASSTHROUGH(name) nullptr,
 #define CUDA(name) nullptr,
 #define CUDA_LIBRARY(name) nullptr,
-#define SCALAR(name) &name,
-#define VECTOR(name) &name,
+#define ENTRY_0(name) nullptr,
+#define ENTRY_1(name) &name,
+#define ENTRY_IF(has, name) ENTRY_##has(name)
+#define ENTRY(has, name) ENTRY_IF(has, name)  // once more, so that FB_HAS_<name> becomes 0 or 1 before it is pasted
+#define SCALAR(name) ENTRY(FB_HAS_##name, name)
+#define VECTOR(name) ENTRY(FB_HAS_##name, name)
 #ifdef FB_WITH_TEAM
-#define TEAM(name) &name,
+#define TEAM(name) ENTRY(FB_HAS_##name, name)
 #else
 #define TEAM(name) nullptr,
 #endif

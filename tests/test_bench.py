@@ -559,12 +559,12 @@ def test_findings_are_computed_from_the_samples():
         openmp_2=[0.05] * 3,
         openblas=[0.08] * 3,
     )
-    assert findings.findings(result) == [
+    assert findings.findings(result, "ladder") == [
         "At 24, on one thread, blocked is 61x naive and 80 % of OpenBLAS.",
         "openmp on 2 threads is 2x itself on one.",
         "At 24, naive is 6.6x python.",
     ]
-    assert findings.findings(with_samples()) == []
+    assert findings.findings(with_samples(), "ladder") == []
 
 
 def test_the_main_table_is_of_the_largest_size_with_the_whole_ladder():

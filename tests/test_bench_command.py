@@ -35,7 +35,7 @@ CHILD = (sys.executable, str(Path(__file__).with_name("killing_child.py")))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_stopped_by_a_signal_is_kept_and_gone_on_with(number, tmp_path, capsys):
     """The same cases as a run that nobody stops, in the same order."""
-    options = ["--study", "ladder,power", "--algo", "naive,blocked", "--sizes", "24,320", "--seconds", "1000"]
+    options = ["--study", "ladder,roofline", "--algo", "naive,blocked", "--sizes", "24,320", "--seconds", "1000"]
     path = tmp_path / "run.json"
     child = subprocess.Popen([*COMMAND, *options, "--json", str(path)], stderr=subprocess.PIPE, text=True)
     for line in child.stderr:
@@ -67,6 +67,7 @@ def test_a_run_stopped_by_a_signal_is_kept_and_gone_on_with(number, tmp_path, ca
         (["--resume", "/nowhere/run.json"], "'/nowhere/run.json' cannot be read: No such file or directory"),
         (["--study", "thread"], "no study is called 'thread' (did you mean threads?)"),
         (["--study", "threads", "--sizes", "1000000"], "GiB of memory is free"),
+        (["--study", "gpu"], "gpu cannot be made here: "),
         (["--from", "x", "--study", "sizes"], "it cannot go with --study"),
         (["--from", "x", "--resume", "y"], "it cannot go with --resume"),
     ],

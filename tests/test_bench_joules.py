@@ -85,7 +85,7 @@ def test_without_counters_the_table_says_why():
     assert result["energy"]["reason"].count("this is a virtual machine") == 1
     assert "no driver" in result["energy"]["reason"]
     assert all(record["joules_per_call"] is None for record in result["cases"])
-    assert "joules: none. vm: this is a virtual machine" in render(result, 200)
+    assert "no joules: vm: this is a virtual machine" in render(result, 200)
 
 
 def test_ctrl_c_keeps_the_timing():

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from test_bench import CARDS, FACTS, Card, FakeEngine, record_of
 
-from frugalblas.bench import figures, fit, joules, parsing, plan, render, resume, runner, schema
+from frugalblas.bench import figures, fit, joules, page, parsing, plan, render, resume, runner, schema, tables
 from frugalblas.bench.cases import Case, RequestError, Size, Strategy, case_of
 from frugalblas.bench.progress import SilentProgress
+from frugalblas.bench.records import SPENT
 from frugalblas.bench.studies import STUDIES, Here, parse_studies
 from frugalblas.energy.protocol import JoulesPass
 
@@ -74,6 +75,16 @@ def test_every_study_makes_different_cases_at_every_size_it_names(name):
     ]
 
 
+def test_power_is_a_study_of_machines_with_counters():
+    poor, rich = here(why_no_joules=lambda: "no counters: a virtual machine"), here()
+    assert "power" in {study.name for study in parse_studies("all", rich)[0]}
+    studies, left_out = parse_studies("all", poor)
+    assert "power" not in {study.name for study in studies}
+    assert "study power left out: no counters: a virtual machine" in left_out
+    with pytest.raises(RequestError, match="power cannot be made here: no counters"):
+        parse_studies("power", poor)
+
+
 def test_the_size_grid_holds_the_courses():
     edges = {size.M for size in STUDIES["sizes"].sizes}
     assert edges >= {*range(128, 1921, 128)} | {*range(96, 3073, 96)} | {4096, 16384}
@@ -98,7 +109,7 @@ def test_threads_go_beyond_the_cpus_in_every_schedule():
 
 def test_flags_are_the_builds_of_the_courses_strategies():
     cases = STUDIES["flags"].cases(here(), Size(64, 64, 64))
-    assert [str(case.strategy) for case in cases] == ["naive@v2", "naive@v3", "blocked@v2", "blocked@v3"]
+    assert [str(case.strategy) for case in cases] == ["naive@v2", "blocked@v2", "naive@v3", "blocked@v3"]
 
 
 def test_blocks_sweep_each_pair_and_never_beyond_the_matrix():
@@ -184,6 +195,23 @@ def test_default_sizes_beyond_memory_are_left_out_and_say_so():
     assert "left out: 999 needs" in render(result)
 
 
+def test_a_study_cut_to_one_point_keeps_the_fastest_and_not_the_first():
+    """At 240 python takes 1400 s a call, naive 140 s; openblas and openmp are there on two counts of threads."""
+    result = measure("precision", seconds=60.0)
+    assert {(r["strategy"], r["M"]) for r in result["cases"]} == {("blocked", 240)}
+    assert all(record["status"] == "ok" for record in result["cases"])
+
+
+def test_a_study_that_the_budget_of_several_has_no_room_for_is_left_out():
+    result = measure("ladder,precision", seconds=30.0)
+    assert {schema.study_of(record) for record in result["cases"]} == {"ladder"}
+    assert any(record["status"] == "ok" for record in result["cases"])
+    shown = " ".join(render(schema.parse(schema.to_json(result), "run.json")).split())
+    assert "precision: left out: even the fastest at 240 needs about" in shown
+    with pytest.raises(RequestError, match="is too little"):
+        measure("precision", seconds=10.0)
+
+
 # -- one run of several studies --
 
 
@@ -233,6 +261,49 @@ def test_the_tables_say_what_the_samples_say(all_studies):
     assert "memory by threads: read 10.0 GB/s on 1, triad 30.0 GB/s on 1, read 40.0 GB/s on 4" in " ".join(
         shown.split()
     )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_flags_fits_with_every_strategy_of_the_course(width):
+    names = [
+        "naive",
+        "accumulate",
+        "transposed",
+        "vector",
+        "microkernel",
+        "blocked",
+        "openmp",
+        "openblas",
+        "numba_rowsum",
+    ]
+    part = start(make_plan("flags", sizes="24"))
+    (example, *_) = part["cases"]
+    samples = {"status": "ok", "seconds": [1e-6], "started_seconds": [0.0], "error_u": 1.0}
+    part["cases"] = [
+        {**example, "strategy": name, "variant": variant, **samples}
+        for name in names
+        for variant in ("O0", "O3_native_fastmath_unroll")
+    ]
+    lines = tables.of(part, "variant", width)
+    assert max(map(len, lines)) <= width
+    assert [name for line in lines if line.startswith("GFLOP/s") for name in line.split()[3:]] == names
+
+
+def test_what_the_budget_had_no_time_for_is_one_line_a_study():
+    part = start(make_plan("sizes", sizes="16,24,32"))
+    for record in part["cases"]:
+        if record["M"] == 16:
+            record.update(status="ok", seconds=[1.0], started_seconds=[0.0], error_u=1.0)
+        else:
+            record.update(status="skipped", note=f"predicted 0.001 s a call{SPENT}")
+    part["cases"][-1]["note"] = "predicted 99 s a call"  # one of them would have been too slow in any case
+    part["cases"][0].update(status="skipped", note="predicted 98 s a call", seconds=[], started_seconds=[])
+    slow = part["cases"][0]["strategy"]
+    skipped = [note for note in page.notes(part) if note.startswith("skipped")]
+    assert skipped == [
+        "skipped in sizes, the budget was spent: everything at 24, 32 (--seconds)",
+        f"skipped in sizes, too long: {slow} at 16 (predicted 98 s a call)",
+    ]
 
 
 def test_a_study_without_measurements_says_so():

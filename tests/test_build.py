@@ -178,6 +178,28 @@ def test_file_stems_are_the_names_of_the_registry():
     assert stems("passthrough") == {name for name, kind in kinds.items() if kind == "passthrough"}
 
 
+@needs_source
+def test_flags_are_combined_for_the_rungs_whose_line_says_so():
+    course = ["O0", "O1", "O2", "O3", "O3_fastmath", "O3_native", "O3_native_fastmath_unroll"]
+    rungs = {rung.name: rung for rung in frugalblas.algorithms()}
+    if not any(variant in rungs["naive"].variants for variant in course):
+        pytest.skip("built without the compiler-flag study")
+    combined = {
+        f"O3{native}{fast}{unroll}"
+        for native in ("", "_native")
+        for fast in ("", "_fastmath")
+        for unroll in ("", "_unroll")
+    }
+    lines = (ROOT / "cpp" / "algorithms.def").read_text().splitlines()
+    marked = {line.split("(")[1].split(")")[0] for line in lines if line.endswith("// every combination of flags")}
+    assert {rungs[name].course for name in marked} == {"v3", "v4"}
+    for name, rung in rungs.items():
+        if rung.kind in ("scalar", "vector"):
+            flags = [variant for variant in rung.variants if variant.startswith("O")]
+            assert set(flags) == {*course, *(combined if name in marked else ())}
+            assert [variant for variant in flags if variant in course] == course
+
+
 def test_every_interpreted_rung_is_a_function_of_its_name():
     from frugalblas import baselines
 

@@ -91,7 +91,7 @@ def test_what_differs_is_listed_and_what_only_one_has():
         ("cpu cpus", "8", "4"),
         ("commit", "0123456789", "fedcba9876, modified"),
     }
-    assert found.only_a == ("vector at 128", "vector at 512", "vector at 1024")
+    assert found.only_a == ("vector at 128, 512, 1024",)
     assert {pair.speed.verdict for pair in found.pairs} == {"less"}
     text = render.as_text(found, 80)
     assert text.index("What differs:") < text.index("strategy")
@@ -108,6 +108,20 @@ def test_every_case_of_every_study_has_a_name_of_its_own():
     names = [(pair.name, pair.size) for pair in compare(result, result).pairs]
     assert len(set(names)) == len(names) == len(result["cases"])
     assert len(render.chart(compare(result, result)).y.categories) == render.DRAWN < len(names)
+
+
+def test_long_values_are_shown_where_they_differ_and_a_missing_study_as_one():
+    a, b = made_up.every_study(), made_up.ladder()
+    long = "OpenBLAS 0.3.31.188.0 USE64BITINT DYNAMIC_ARCH NO_AFFINITY {} MAX_THREADS=64"
+    facts = ({**made_up.FACTS, "openblas": {"config": long.format(name)}} for name in ("Haswell", "SkylakeX"))
+    a, b = ({**result, "machine": machine} for result, machine in zip((a, b), facts, strict=True))
+    shown = " ".join(render.as_text(compare(a, b), 80).split())
+    assert "openblas config: …" in shown
+    assert "Haswell" in shown.partition("->")[0]
+    assert "SkylakeX" in shown
+    sizes = sum(case["study"] == "sizes" for case in a["cases"])
+    assert f"all of sizes ({sizes} cases)" in shown
+    assert "sizes: " not in shown.partition("only in A: ")[2]
 
 
 def test_joules_without_uncertainty_get_no_verdict_and_none_get_a_reason():

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from frugalblas import cli
-from frugalblas.bench import charts, figures, outputs, plots, report, sampling, schema
+from frugalblas.bench import charts, figures, outputs, plots, render, report, sampling, schema
 from frugalblas.bench.cases import RequestError
 from frugalblas.bench.charts import palette
-from frugalblas.bench.report import Assumptions, vega, whatif, words
+from frugalblas.bench.findings import findings
+from frugalblas.bench.report import Assumptions, vega, whatif
 from frugalblas.bench.report.html import element, embedded_json, table
 from frugalblas.energy import carbon
 from frugalblas.energy.quantity import Provenance, Quantity
@@ -121,6 +122,12 @@ def test_without_joules_no_chart_of_joules():
     assert [ident for ident in measured if "energy" in ident] == ["ladder-energy_per_call-1024"]
 
 
+def test_the_count_of_threads_at_which_a_joule_buys_most_is_marked():
+    (chart,) = (c for c in charts.of(made_up.every_study(), "threads") if c.title.startswith("What a joule buys"))
+    best = max((p for s in chart.series for p in s.points), key=lambda point: point.y)
+    assert [r.value for r in chart.references if r.label == "sweet spot: openmp"] == [best.x]
+
+
 def test_the_front_holds_what_nothing_beats():
     (chart,) = charts.of(made_up.every_study(), "precision")
     (front,) = [series for series in chart.series if series.curve]
@@ -131,15 +138,10 @@ def test_the_front_holds_what_nothing_beats():
 
 
 def test_the_energy_per_flop_and_per_byte_come_back_from_a_straight_line():
-    result = made_up.every_study()
-    cases = []
-    for case in figures.of_study(result, "roofline")["cases"]:
-        flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
-        cases.append({**case, "joules_per_call": (20 * flops + 300 * bytes_) * 1e-12, "energy": None})
-    (flop, u_flop), (byte, u_byte) = charts.roofline.fits({**result, "cases": cases})["blocked"]
-    assert flop == pytest.approx(20)
-    assert byte == pytest.approx(300)
-    assert max(u_flop / flop, u_byte / byte) < 1e-9
+    line = charts.roofline.fits(energies(made_up.every_study(), 20, 300))["blocked"]
+    assert line.level == pytest.approx(20)
+    assert line.slope == pytest.approx(300)
+    assert max(line.u_level, line.u_slope) < 1e-6
 
 
 def linear(colour):
@@ -189,10 +191,125 @@ def test_every_colour_stands_out_from_its_ground(colours, ground):
         assert (light + 0.05) / (dark + 0.05) >= 3
 
 
-def test_no_two_series_of_a_chart_look_the_same():
-    for chart in charts.of(made_up.every_study()):
+def every_label():
+    """Shapes with every strategy on one thread, two and four, each also in batches."""
+    maker = made_up.Maker()
+    for name in made_up.SPEED:
+        for threads in (1, 2, 4):
+            for series in (None, "batch of 256"):
+                for size in (16, 32):
+                    maker.case("shapes", name, size, threads, **({"series": series} if series else {}))
+    shapes = next(study for study in made_up.STUDIES if study[0] == "shapes")
+    name, title, question, course = shapes
+    study = {"name": name, "title": title, "question": question, "course": course, "axis": "shape", "notes": []}
+    return {**maker.result, "studies": [study]}
+
+
+@pytest.mark.parametrize("result", [made_up.every_study(), every_label()], ids=["every study", "every label"])
+def test_no_two_series_of_a_chart_look_the_same(result):
+    for chart in charts.of(result):
         looks = [series.style for series in chart.series if not series.curve]
         assert len(set(looks)) == len(looks), chart.id
+
+
+def energies(result, pj_per_flop, pj_per_byte, wobble=0.0):
+    """The roofline of a result in which every case costs just so much, up and down by `wobble` in turn."""
+    cases = []
+    for i, case in enumerate(figures.of_study(result, "roofline")["cases"]):
+        flops, bytes_ = 2 * case["M"] ** 3, 12 * case["M"] ** 2
+        cost = (pj_per_flop * flops + pj_per_byte * bytes_) * 1e-12 * (1 + wobble * (-1) ** i)
+        cases.append({**case, "joules_per_call": cost, "energy": None})
+    return {**result, "cases": cases}
+
+
+def test_the_fitted_energy_is_drawn_with_its_interval():
+    result = made_up.every_study()
+    exact, wide = (
+        next(c for c in charts.of(energies(result, 20, 300, wobble), "roofline") if c.id == "roofline-energy")
+        for wobble in (0.0, 0.1)
+    )
+    for chart in (exact, wide):
+        data = {series.name: series for series in chart.series if not series.curve}
+        fits = [series for series in chart.series if series.fit]
+        assert [series.name for series in fits] == list(data)
+        for fit in fits:
+            assert fit.style == data[fit.name].style
+            assert (fit.points[0].x, fit.points[-1].x) == (8.0, 320.0)  # flop/byte at 48 and 1920
+            assert all(p.low <= p.y <= p.high for p in fit.points)
+    for point in (p for series in exact.series if series.fit for p in series.points):
+        assert (point.y, point.low, point.high) == pytest.approx([20 + 300 / point.x] * 3)
+    assert all(p.high > 1.02 * p.y for series in wide.series if series.fit for p in series.points)
+
+
+def test_the_interval_of_the_fit_covers_the_truth_as_often_as_it_says():
+    """Of 400 lines through four points with normal errors, 380 are expected to lie within it; 6 is one sigma."""
+    random, true = np.random.default_rng(0), 20 + 300 * np.array([0.25, 0.12, 0.025, 0.006])
+    within = 0
+    for errors in random.standard_normal((400, 4)):
+        x = (true - 20) / 300
+        middle, half = charts.roofline._line(list(zip(x, true + errors, strict=True))).at(0.1)
+        within += abs(middle - (20 + 300 * 0.1)) <= half
+    assert 360 < within < 400
+
+
+def test_simulated_counters_draw_a_fit_on_the_page_and_in_the_figures(tmp_path):
+    chart = next(c for c in charts.of(made_up.every_study(), "roofline") if c.id == "roofline-energy")
+    drawn = vega.drawing(chart)
+    assert {row["series"] for row in drawn["datasets"]["fits"]} == {"transposed", "blocked"}
+    for spec in drawn["specs"].values():
+        marks = [layer["mark"]["type"] for layer in spec["layer"] if layer["data"] == {"name": "fits"}]
+        assert marks == ["area", "line"]
+    figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+    axes = figure.Figure().add_subplot()
+    plots.draw(chart, axes)
+    bands = [part for part in axes.collections if part.get_alpha() == plots.BAND_ALPHA]
+    assert len(bands) == 2
+
+
+# -- what was found, in words --
+
+
+@pytest.mark.parametrize("study", EVERY)
+def test_a_terminal_and_the_page_say_the_same_of_every_study(study, no_runtime):
+    result = made_up.every_study()
+    sentences = findings(result, study)
+    assert sentences
+    shown, on_page = " ".join(render(result).split()), report.render(result)
+    for sentence in sentences:
+        assert sentence in shown
+        assert html.escape(sentence) in on_page
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        ("sizes", "From 96 to 1824, blocked is fastest at 10 of 10 sizes; the most is 109 GFLOP/s, blocked at 1632."),
+        ("threads", "At 960, openmp is fastest on 12 threads: 8.35x one thread."),
+        ("threads", "A joule buys openmp most on 1 thread, not on the 12 where it is fastest."),
+        ("flags", "Flags matter most to vector: at 1920, O3_native_fastmath_unroll is 10.1x O0."),
+        ("gpu", "At 4096, openblas with operands and result on the host reaches 10 % of what its kernel does."),
+        ("precision", "At 2048, openblas, tf32 is 3.99x openblas, with 2250x its error."),
+        ("power", "At rest the counters show 45.1 W; hot adds 34.1 W."),
+    ],
+)
+def test_findings_follow_from_the_samples(study, said):
+    assert said in findings(made_up.every_study(), study)
+
+
+def test_the_roof_is_that_of_memory_or_of_arithmetic():
+    """Of 14 GB/s and 117 GFLOP/s: 8 flop/byte at 48 leave 112, 80 at 480 leave 117."""
+    result = made_up.every_study()
+    kept = [case for case in result["cases"] if case["M"] in (48, 480)]
+    peaks = [{**peak, **dict.fromkeys("MNK", n)} for peak in result["peaks"] for n in (48, 480)]
+    low, high, *_ = findings({**result, "cases": kept, "peaks": peaks}, "roofline")
+    assert low.startswith("At 48, 8.00 flop/byte, memory sets the roof; blocked reaches 5")
+    assert high.startswith("At 480, 80.0 flop/byte, arithmetic sets the roof; blocked reaches 8")
+
+
+def test_nothing_is_said_of_what_was_not_measured():
+    result = {**made_up.every_study(), "cases": [], "peaks": [], "traces": []}
+    assert {study: findings(result, study) for study in EVERY} == {study: [] for study in EVERY}
+    assert charts.of(result) == []
 
 
 # -- the page --
@@ -203,7 +320,7 @@ def test_the_page_says_where_its_numbers_come_from(no_runtime):
     for said in ("Made-up CPU", "0123456789", "no counters: this machine is made up", "OpenBLAS 0.3.31", "3.11"):
         assert said in text
     assert "blocked is 6" in text  # 112 / 1.7 is 66
-    for sentence in words.findings(made_up.ladder(), "ladder"):
+    for sentence in findings(made_up.ladder(), "ladder"):
         assert html.escape(sentence) in text
 
 
@@ -256,6 +373,47 @@ def test_noise_stands_above_the_figures(no_runtime):
 def test_simulated_joules_are_called_that(no_runtime):
     assert "simulated counter: no energy was measured" not in report.render(made_up.ladder())
     assert "simulated counter: no energy was measured" in report.render(made_up.ladder(simulated=True))
+
+
+def test_one_strategy_looks_the_same_in_every_chart_and_on_any_threads():
+    looks = {}
+    for result in (made_up.every_study(), every_label()):
+        for chart in charts.of(result):
+            for series in chart.series if chart.kind in ("lines", "points") else ():
+                name = series.name.partition(",")[0]
+                if not series.curve and series.name in (name, f"{name}, 2 threads") and name in made_up.SPEED:
+                    looks.setdefault(name, set()).add((series.style.colour, series.style.marker))
+    assert all(len(found) == 1 for found in looks.values()), looks
+    assert set(looks) == set(made_up.SPEED)
+
+
+def test_a_trace_is_drawn_stretch_by_stretch_and_thinned():
+    readings = [(0.001 * i, 50.0 if 1000 <= i < 3000 else 20.0) for i in range(4000)]
+    marks = [("idle", 0, 999), ("blocked on 1", 1000, 2999), ("idle", 3000, 3999)]
+    trace = {
+        "study": "power",
+        "source": "cpu: package-0, net of idle",
+        "seconds": [7 + at for at, _ in readings],
+        "watts": [watts for _, watts in readings],
+        "marks": [{"name": n, "begin_seconds": 7 + b / 1000, "end_seconds": 7 + e / 1000} for n, b, e in marks],
+    }
+    result = {**made_up.every_study(), "traces": [trace]}
+    (chart,) = charts.of(result, "power")
+    assert [series.name for series in chart.series] == ["idle", "blocked on 1"]
+    idle, hot = (series.points for series in chart.series)
+    assert {point.part for point in idle} == {0, 2}
+    assert {point.y for point in idle} == {20.0}
+    assert {point.y for point in hot} == {50.0}
+    assert 0 <= idle[0].x < 0.01
+    assert 400 < len(idle) + len(hot) <= 600
+    assert "mean of 7 readings" in chart.caption
+    assert "net of idle" not in chart.caption
+    assert findings(result, "power") == ["At rest the counters show 20.0 W; blocked on 1 adds 30.0 W."]
+
+
+def test_columns_without_a_figure_are_left_out_of_the_table(no_runtime):
+    assert "J per call" not in str(report.summary.main_table(made_up.ladder()))
+    assert "J per call" in str(report.summary.main_table(made_up.ladder(simulated=True)))
 
 
 def test_markup_is_escaped_unless_it_is_ours():

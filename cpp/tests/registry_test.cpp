@@ -215,7 +215,7 @@ static std::vector<Target> targets() {
   const Variant* variants;
   const int variant_count = frugalblas_variants(&variants);
   std::vector<Target> all;
-  Blocks blocks = {};  // of the last level that runs here: also for the passthroughs, which do not tell theirs
+  Blocks blocks = {};  // of the last level that runs here: also for whatever does not tell its own
   for (const Variant* v = variants; v != variants + variant_count; ++v) {
     if (!frugalblas_cpu_supports(v->level)) {
       std::printf("%s: not tested, this CPU lacks level %s\n", label(*v).c_str(), v->level);
@@ -226,6 +226,7 @@ static std::vector<Target> targets() {
       const Kind kind = entries[e].kind;
       if (kind != Kind::scalar && kind != Kind::vector && (kind != Kind::team || v->study)) continue;
       const Algorithm* algorithm = v->algorithms[e];
+      if (!algorithm && v->study) continue;  // a combination of flags that only some rungs are built with
       if (!algorithm) {
         std::printf("FAIL %s@%s was not built\n", entries[e].name, v->name);
         ++target.failed;
@@ -234,7 +235,12 @@ static std::vector<Target> targets() {
         take_blocks(*algorithm, target.blocks);
       }
     }
+    if (target.rungs.empty()) {
+      std::printf("FAIL nothing was built as %s\n", v->name);
+      ++target.failed;
+    }
     if (!v->study) blocks = target.blocks;
+    if (!target.blocks.MR) target.blocks = blocks;  // of its rungs none has any
     all.push_back(target);
   }
   for (int e = 0; e < entry_count; ++e) {

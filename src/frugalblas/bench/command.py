@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         if options.json == "-":
             show(schema.to_json(result), sys.stdout)
         else:
-            show(next_step(result, options.json), sys.stdout)
+            show(next_step(result, options.json, options.report), sys.stdout)
     return max(status, *written)
 
 
@@ -176,6 +176,7 @@ def surroundings(cards: Sequence[cases.Card], asked: list[cases.Strategy] | None
         tiles=_core.study_tiles(),
         asked=asked,
         threads=threads,
+        why_no_joules=joules.why_none,
     )
 
 
@@ -193,10 +194,12 @@ def continued(options: argparse.Namespace) -> tuple[plan.Plan, Result]:
     return resume.prepare(result, cards, facts, machine.source(), machine.available_bytes()), result
 
 
-def next_step(result: Result, path: str | None) -> str:
-    """How to go on from here, in a line: `path` is the file of the run, if it has one."""
+def next_step(result: Result, path: str | None, page: str | None = None) -> str:
+    """How to go on from here, in a line: the run's file and page, if it has them."""
     if result["interrupted"]:
         return "" if path is None else f"\nTo go on: frugalblas bench --resume {shlex.quote(path)}\n"
+    if page is not None:
+        return f"\nThe page: {page}\n"
     if path is None:
         return "\nFor a page of a run: --json run.json, then --from run.json --report page.html\n"
     return f"\nFor the page: frugalblas bench --from {shlex.quote(path)} --report page.html\n"
@@ -233,7 +236,7 @@ def show_file(options: argparse.Namespace) -> int:
     except RequestError as error:
         refuse(str(error))
     with shown.after(result) as written:
-        show(render(result, page_width()) + next_step(result, options.from_file), sys.stdout)
+        show(render(result, page_width()) + next_step(result, options.from_file, options.report), sys.stdout)
     return max(exit_status(result), *written)
 
 

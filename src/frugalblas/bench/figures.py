@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .cases import Size, Strategy
@@ -58,11 +58,23 @@ def of_study(result: Result, name: str) -> Result:
     return only
 
 
+def why_no_joules(result: Result) -> str | None:
+    """The reason alone, without what earlier versions put before it."""
+    reason = result["energy"]["reason"]
+    return reason and reason.removeprefix("none. ").removeprefix("no joules: ")
+
+
 def describe(record: CaseRecord) -> str:
     """``openmp, over M, dynamic``: the strategy and what tells this curve from others of it."""
     precision = record.get("precision", "fp32")
     more = (record.get("series"), None if precision == "fp32" else precision, record.get("where"))
     return ", ".join([label_of(record), *filter(None, more)])
+
+
+def full_label(record: CaseRecord) -> str:
+    """One of its own for each case of a study and a size; what a trace calls the stretch in which it ran."""
+    blocks = ", ".join(f"{name} {value}" for name, value in record.get("parameters", {}).items())
+    return f"{describe(record)}{f' ({blocks})' if blocks else ''} on {record['threads']}"
 
 
 def label_of(record: CaseRecord) -> str:
@@ -105,6 +117,22 @@ def peak_of(result: Result, record: CaseRecord) -> PeakRecord | None:
     of_record = (size_of(record), record["threads"], study_of(record))
     peaks = (p for p in result["peaks"] if (size_of(p), p["threads"], study_of(p)) == of_record and p["seconds"])
     return next(peaks, None)
+
+
+def front(points: Iterable[tuple[float, float]], *, less_is_better: bool = False) -> list[tuple[float, float]]:
+    """Those points (error, worth) that no other beats in one and matches in the other, by error."""
+    found: list[tuple[float, float]] = []
+    for error, worth in sorted(points, key=lambda point: (point[0], point[1] if less_is_better else -point[1])):
+        if not found or (worth < found[-1][1] if less_is_better else worth > found[-1][1]):
+            found.append((error, worth))
+    return found
+
+
+def unbeaten(records: Sequence[CaseRecord]) -> list[CaseRecord]:
+    """The cases on the front of error and speed."""
+    points = [(record["error_u"], gflops(record)) for record in records]
+    ahead = set(front((error, speed) for error, speed in points if error is not None))
+    return [record for record, point in zip(records, points, strict=True) if point in ahead]
 
 
 def spread(seconds: list[float]) -> float | None:

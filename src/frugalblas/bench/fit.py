@@ -71,7 +71,7 @@ def _without_largest(
     while len(sizes) > 1 and sum(costs.cheapest(by_size[size]) for size in sizes) > seconds:
         notes.append(
             f"{sizes[-1]} left out: even the fastest strategy needs about {costs.cheapest(by_size[sizes[-1]]):.1f} s "
-            f"there; the budget is {seconds:g} s"
+            f"there; the budget is {seconds:.3g} s"
         )
         sizes.pop()
     return {size: by_size[size] for size in sizes}, notes
@@ -86,7 +86,7 @@ def _from_smallest(
         dropped = sizes.pop()
         notes = [
             f"{dropped} and larger left out: even the fastest strategy needs about "
-            f"{costs.cheapest(by_size[dropped]):.1f} s there; the budget is {seconds:g} s"
+            f"{costs.cheapest(by_size[dropped]):.1f} s there; the budget is {seconds:.3g} s"
         ]
     return {size: by_size[size] for size in sizes}, notes
 
@@ -139,17 +139,22 @@ def _one_size(
 
 
 def _thin_points(study: Study, cases: list[Case], seconds: float, costs: Costs) -> tuple[list[Case], list[str]]:
-    points = list(dict.fromkeys(point(case, study.axis) for case in cases))
+    compiled = [case for case in cases if case.kind != "interpreted"] or cases  # or a slow loop would decide
+    points = list(dict.fromkeys(point(case, study.axis) for case in compiled))
+
+    def usual(some: Sequence[Hashable]) -> float:
+        return costs.usual([case for case in compiled if point(case, study.axis) in some])
+
     for count in range(len(points), 0, -1):
-        some = set(evenly(points, count))
-        kept = [case for case in cases if point(case, study.axis) in some]
-        if costs.usual(kept) <= seconds:
+        some = evenly(points, count) if count > 1 else [min(points, key=lambda one: usual([one]))]
+        if usual(some) <= seconds:
             break
+    kept = [case for case in compiled if point(case, study.axis) in some]
     notes = []
     if count < len(points):
         notes = [
             f"{study.name}: {count} of {len(points)} points, evenly spread, to fit {seconds:.0f} s; all of them would "
-            f"take about {costs.usual(cases):.0f} s (--seconds)"
+            f"take about {usual(points):.0f} s (--seconds)"
         ]
     return kept, notes
 

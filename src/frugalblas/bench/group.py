@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import text
-from .budget import CLAIM_SHARE, MIN_SAMPLES, Predictor, admit
+from .budget import CLAIM_SHARE, MIN_SAMPLES, Predictor, admit, least_seconds
 from .cases import Case, Size
 from .check import Problem
 from .engine import Engine
 from .progress import Progress
-from .records import CaseRecord, Result
+from .records import SPENT, CaseRecord, Result
 from .sampling import Sampler, Trial, calls_per_sample, discard, peak_trial, skip, timed
 
 LONG_SECONDS = 0.25  # a call predicted to take longer is predicted again, from some rows of the real size
@@ -85,7 +85,7 @@ class Group:
     def measure(self, limits: Limits) -> None:
         """Fill in the records."""
         run, size = self._run, self._size
-        admitted = self._admitted(run.seconds_until(limits.group_ns))
+        admitted = self._admitted(run.seconds_until(limits.group_ns), limits.study_seconds)
         if not admitted:
             return
         expected = [record["predicted_seconds"] or 0.0 for _, record in admitted]
@@ -96,7 +96,7 @@ class Group:
         run.progress.advance("float64 reference", run.reference_seconds(size))
         problem = run.solved(size)
         trials = [trial for case, record in admitted if (trial := self._verify(case, record, problem)) is not None]
-        trials = self._affordable(trials, run.seconds_until(limits.study_ns))
+        trials = self._affordable(trials, run.seconds_until(limits.study_ns), limits.study_seconds)
         if not trials:
             return
         on_cpu = {case.threads for case, _ in admitted if not case.kind.startswith("cuda")}
@@ -107,7 +107,7 @@ class Group:
             peaks + trials, limits.group_ns, CLAIM_SHARE * limits.study_seconds, self._phase
         )
 
-    def _admitted(self, budget_seconds: float) -> list[Pair]:
+    def _admitted(self, budget_seconds: float, study_seconds: float) -> list[Pair]:
         """The cases that fit in this size's budget by prediction; the others are marked as skipped."""
         budget_seconds = max(budget_seconds - self._run.reference_seconds(self._size), 0.0)
         predicted = self._predictions(budget_seconds)
@@ -115,8 +115,8 @@ class Group:
         for (_, record), seconds, fit in zip(self._pairs, predicted, fits, strict=True):
             record["predicted_seconds"] = seconds
             if not fit:
-                spent = "" if budget_seconds else "; the budget was spent"
-                skip(record, f"predicted {text.number(seconds)} s a call{spent}")
+                spent = not any(fits) and least_seconds(seconds) <= study_seconds
+                skip(record, f"predicted {text.number(seconds)} s a call{SPENT if spent else ''}")
         return [pair for pair, fit in zip(self._pairs, fits, strict=True) if fit]
 
     def _predictions(self, budget_seconds: float) -> list[float]:
@@ -140,13 +140,16 @@ class Group:
             seconds = slab_seconds * M / rows
         return seconds
 
-    def _affordable(self, trials: list[Trial], seconds: float) -> list[Trial]:
+    def _affordable(self, trials: list[Trial], seconds: float, study_seconds: float) -> list[Trial]:
         """Without the slowest, as long as the fewest samples of all would overrun the budget."""
         kept = sorted(trials, key=lambda trial: trial.seconds_per_sample)
+        dropped = []
         while kept and MIN_SAMPLES * sum(trial.seconds_per_sample for trial in kept) > seconds:
-            slowest = kept.pop()
-            if "status" in slowest.record:
-                skip(slowest.record, f"took {text.number(slowest.seconds_per_call)} s a call")
+            dropped.append(kept.pop())
+        for trial in dropped:
+            if "status" in trial.record:
+                spent = not kept and MIN_SAMPLES * trial.seconds_per_sample <= study_seconds
+                skip(trial.record, f"took {text.number(trial.seconds_per_call)} s a call{SPENT if spent else ''}")
         return [trial for trial in trials if trial in kept]
 
     def _verify(self, case: Case, record: CaseRecord, problem: Problem) -> Trial | None:

@@ -30,6 +30,12 @@ def _meter_or_reasons() -> energy.Meter:
     return energy.Meter(on_missing="none")
 
 
+def why_none(open_meter: Callable[[], Any] = _meter_or_reasons) -> str | None:
+    """Why no energy can be measured on this machine; None if it can."""
+    with open_meter() as meter:
+        return _why_not(meter.selection.missing) if meter.selection.missing else None
+
+
 @dataclass(frozen=True)
 class Target:
     """The cases of one size of a study, to be compared in one go."""
@@ -71,7 +77,7 @@ def measure(
     """
     to_do = list(targets(plan, result))
     if not to_do or result["interrupted"]:
-        result["energy"] = {"source": None, "reason": "no joules: the run ended before the energy pass"}
+        result["energy"] = {"source": None, "reason": "the run ended before the energy pass"}
         return
     try:
         with open_meter() as meter:
@@ -85,7 +91,7 @@ def measure(
                 _fill(plan, engine, result, target, lambda calls, **more: measure_joules(calls, meter=meter, **more))
     except KeyboardInterrupt:
         result["interrupted"] = True
-        result["energy"] = {"source": None, "reason": "no joules: the energy pass was interrupted"}
+        result["energy"] = {"source": None, "reason": "the energy pass was interrupted"}
     finally:
         progress.close()
 
@@ -98,7 +104,9 @@ def _fill(plan: Plan, engine: Engine, result: Result, target: Target, run: Calla
     records.sort(key=lambda record: min(record["seconds"]))
     while True:
         calls = {
-            _label(record): engine.bind(case_of(record, kinds[record["strategy"]]), problem.A, problem.B, problem.out)
+            figures.full_label(record): engine.bind(
+                case_of(record, kinds[record["strategy"]]), problem.A, problem.B, problem.out
+            )
             for record in records
         }
         try:
@@ -115,9 +123,9 @@ def _fill(plan: Plan, engine: Engine, result: Result, target: Target, run: Calla
         return
     result["energy"] = {"source": found.source, "reason": None}
     for record in records:
-        record["joules_per_call"] = found.joules_per_call[_label(record)]
+        record["joules_per_call"] = found.joules_per_call[figures.full_label(record)]
         if found.comparison is not None:
-            _add_details(record, found.comparison[_label(record)], found.source)
+            _add_details(record, found.comparison[figures.full_label(record)], found.source)
     if found.comparison is not None and target.study.traces:
         result["traces"] += _traces(found.comparison, target.study.name, found.source)
 
@@ -162,10 +170,4 @@ def _traces(comparison: Comparison, study: str, source: str) -> list[TraceRecord
 def _why_not(missing: tuple[str, ...]) -> str:
     """Each reason once, though several sources may give it: "powercap: vm-no-rapl: …", "perf: vm-no-rapl: …"."""
     reasons = dict.fromkeys(line.partition(": ")[2] or line for line in missing)
-    return f"none. {'; '.join(reasons)} (frugalblas energy doctor says more)"
-
-
-def _label(record: CaseRecord) -> str:
-    """One of its own for each case of a size."""
-    blocks = ", ".join(f"{name} {value}" for name, value in record.get("parameters", {}).items())
-    return f"{figures.describe(record)}{f' ({blocks})' if blocks else ''} on {record['threads']}"
+    return f"{'; '.join(reasons)} (frugalblas energy doctor says more)"

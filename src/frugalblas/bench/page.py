@@ -10,7 +10,7 @@ from . import figures, tables, text
 from .cases import Size
 from .figures import Row
 from .findings import findings
-from .records import LADDER, CaseRecord, Result
+from .records import LADDER, SPENT, CaseRecord, Result
 
 NARROW, WIDE = 80, 120
 NOISY = 0.1  # spread; an idle machine stays at a few percent
@@ -46,8 +46,10 @@ def render(result: Result, width: int = NARROW) -> str:
     if result["interrupted"] and not any(record["status"] == "ok" for record in result["cases"]):
         blocks.append(["Interrupted before the first measurement."])
     blocks.append(_notes(result, width))
-    sentences = findings(figures.of_study(result, LADDER))
-    blocks.append([line for sentence in sentences for line in text.paragraph(sentence, width)])
+    for study in studies:
+        sentences = findings(result, study["name"])
+        lines = [line for sentence in sentences for line in text.paragraph(sentence, width)]
+        blocks.append([f"{study['title']}:", *lines] if lines and len(studies) > 1 else lines)
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -142,14 +144,18 @@ def notes(result: Result) -> list[str]:
             lines.append(f"{record['status'].upper()}: {where}: {record['note']}")
     for study in figures.studies(result):
         lines += _skipped(figures.of_study(result, study["name"]), study["name"])
-    lines += [f"not here: {card['name']}: {card['reason']}" for card in result["strategies"] if not card["available"]]
+    absent: dict[str, list[str]] = {}
+    for card in result["strategies"]:
+        if not card["available"]:
+            absent.setdefault(card["reason"] or "", []).append(card["name"])
+    lines += [f"not here: {', '.join(names)}: {reason}" for reason, names in absent.items()]
     lines += result["notes"]
     lines += _noise(result)
     if result["interrupted"]:
         missing = sum(record["status"] == "not reached" for record in result["cases"])
         lines.append(f"interrupted: {missing} of {len(result['cases'])} cases were not reached")
-    if result["energy"]["reason"] is not None:
-        lines.append(f"joules: {result['energy']['reason']}")
+    if (reason := figures.why_no_joules(result)) is not None:
+        lines.append(f"no joules: {reason}")
     return lines
 
 
@@ -168,15 +174,23 @@ def _noise(result: Result) -> list[str]:
 
 
 def _skipped(result: Result, study: str) -> list[str]:
-    """One line for all the sizes at which a strategy was skipped."""
-    prefix = "skipped, too long: " if study == LADDER else f"skipped in {study}, too long: "
+    """One line for all the sizes at which a strategy was skipped, and one for those at which nothing was left."""
+    where = "" if study == LADDER else f" in {study}"
     sizes = figures.sizes(result)
+    measured = {figures.size_of(record) for record in result["cases"] if record["status"] == "ok"}
+    skipped = [record for record in result["cases"] if record["status"] == "skipped"]
+    spent = {figures.size_of(r) for r in skipped if (r["note"] or "").endswith(SPENT)} - measured
     found: dict[str, list[CaseRecord]] = {}
-    for record in result["cases"]:
-        if record["status"] == "skipped":
+    for record in skipped:
+        if figures.size_of(record) not in spent:
             threads = f" on {record['threads']} threads" if record["threads"] > 1 else ""
             found.setdefault(figures.describe(record) + threads, []).append(record)
     lines = []
+    if spent:
+        left_out = ", ".join(str(size) for size in sizes if size in spent)
+        lines.append(f"skipped{where}, the budget was spent: everything at {left_out} (--seconds)")
+    sizes = [size for size in sizes if size not in spent]
+    prefix = f"skipped{where}, too long: "
     for label, records in found.items():
         at = [figures.size_of(record) for record in records]
         if len(at) > 1 and at == sizes[-len(at) :]:

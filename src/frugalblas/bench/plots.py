@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .records import Result
 FORMATS = ("png", "svg")
 LONG_NAME = 25  # of a series: three such do not fit side by side
 WIDTH, HEIGHT, PER_BAR, DPI = 7.2, 4.6, 0.3, 200  # inches; dots per inch of the PNG
+BAND_ALPHA = 0.14  # of the interval of a fit
 MUTED, GRID = "#565b66", "#e2e5ea"
 SETTINGS: Any = {  # mypy knows every key of matplotlib, and then of no dict
     "savefig.facecolor": palette.PAPER,
@@ -86,6 +88,8 @@ def _height(chart: Chart) -> float:
 
 def draw(chart: Chart, axes: Any) -> None:
     """One chart on matplotlib axes."""
+    from matplotlib.patheffects import withStroke
+
     axes.set_title(chart.title)
     for set_label, axis in ((axes.set_xlabel, chart.x), (axes.set_ylabel, chart.y)):
         set_label("" if chart.lies and axis is chart.y else axis.title)
@@ -96,8 +100,9 @@ def draw(chart: Chart, axes: Any) -> None:
         where = (reference.value, 0.01) if along else (1.0, reference.value)
         transform = axes.get_xaxis_transform() if along else axes.get_yaxis_transform()
         place = {"rotation": 90, "ha": "right", "va": "bottom"} if along else {"ha": "right", "va": "bottom"}
-        axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
-    shown = [series for series in chart.series if chart.kind != "heat"]
+        label = axes.text(*where, reference.label, transform=transform, fontsize=7.5, color=MUTED, **place)
+        label.set_path_effects([withStroke(linewidth=2.5, foreground=palette.PAPER)])  # read where marks lie behind it
+    shown = [series for series in chart.series if chart.kind != "heat" and not series.fit]
     if len(shown) > 1:
         axes.figure.legend(
             loc="outside lower left", ncols=3 if max(len(series.name) for series in shown) < LONG_NAME else 2
@@ -141,13 +146,22 @@ def _lines(chart: Chart, axes: Any) -> None:
     for series in chart.series:
         x = [place[str(p.x)] if place else float(p.x) for p in series.points]
         y = [float(p.y) for p in series.points]
+        if series.fit:
+            band: list[list[float]] = [[p.low or 0.0 for p in series.points], [p.high or 0.0 for p in series.points]]
+            axes.fill_between(x, *band, color=_colour(series), alpha=BAND_ALPHA, linewidth=0)
+            axes.plot(x, y, color=_colour(series), linewidth=1)
+            continue
         if series.curve:
             axes.plot(x, y, color=MUTED, linestyle=(0, (1, 2)), label=series.name)
             continue
-        marker = palette.MATPLOTLIB_MARKERS[series.style.marker] if len(x) <= 200 else ""
+        marker = palette.MATPLOTLIB_MARKERS[series.style.marker] if chart.marked else ""
         line = ("--" if series.style.dashed else "-") if chart.kind == "lines" else ""
         look = {"color": _colour(series), "marker": marker, "markersize": 5, "linewidth": 1.5}
-        axes.plot(x, y, linestyle=line, label=series.name, **look)
+        look["markerfacecolor"] = palette.PAPER if series.style.dashed else _colour(series)
+        for first, points in itertools.groupby(range(len(x)), key=lambda i: series.points[i].part):
+            some = list(points)
+            name = series.name if first == series.points[0].part else None
+            axes.plot([x[i] for i in some], [y[i] for i in some], linestyle=line, label=name, **look)
         bounds = [(at, p.low, p.high) for at, p in zip(x, series.points, strict=True) if p.low is not None]
         if bounds:
             ats, lows, highs = zip(*bounds, strict=True)

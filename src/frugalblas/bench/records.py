@@ -13,6 +13,7 @@ SCHEMA = "frugalblas.bench/1"
 
 Status = Literal["ok", "wrong", "failed", "skipped", "not reached"]
 LADDER = "ladder"  # the study of a case that names none
+SPENT = "; the budget was spent"  # how the note of a case ends for which there would have been time earlier
 
 
 class StudyRecord(TypedDict):

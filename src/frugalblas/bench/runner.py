@@ -147,6 +147,7 @@ class _Runner:
         tried_seconds = self.elapsed_seconds()
         costs = Costs(lambda case: self._run.predictor.seconds(case.rung, case.size.flops), self._run.reference_seconds)
         kept: list[Case] = []
+        refused: list[RequestError] = []
         for study in self._plan.studies:
             cases = [case for case, record in self._of(study) if record["status"] != "failed"]
             failed = [case for case, record in self._of(study) if record["status"] == "failed"]
@@ -158,8 +159,20 @@ class _Runner:
             sizes = list(dict.fromkeys(case.size for case in cases))
             needed = sum(costs.cheapest([case for case in cases if case.size == size]) for size in sizes)
             if needed > seconds:
-                raise too_little(self._plan.seconds, needed, sizes, tried_seconds)
+                refused.append(too_little(self._plan.seconds, needed, sizes, tried_seconds))
+                if not self._plan.sizes_may_shrink:
+                    raise refused[0]
+                self._note(
+                    study,
+                    [
+                        f"{study.name}: left out: even the fastest at {', '.join(map(str, sizes))} needs about "
+                        f"{needed:.1f} s, and its part of the budget is {seconds:.1f} s (--seconds)"
+                    ],
+                )
+                continue
             kept += cases + [case for case in failed if case.size in sizes or not sizes]
+        if refused and not kept:
+            raise refused[0]
         self._keep([(case, record) for case, record in self._cases if case in set(kept)])
         self._result["planned"] = True
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Sequence
 
-from . import figures, text
-from .cases import Size
+from . import figures, roof, text
 from .fit import evenly
 from .records import CaseRecord, PeakRecord, Result
 from .text import NONE
@@ -101,16 +101,32 @@ def _frugal(records: Sequence[CaseRecord]) -> list[str]:
     return [f"most frugal: {text.number(per_joule[best])} GFLOP/s per W on {text.count(best, 'thread', 'threads')}"]
 
 
-def by_variant(result: Result, _: int) -> list[str]:
-    """GFLOP/s by build variant and strategy."""
+def by_variant(result: Result, width: int) -> list[str]:
+    """GFLOP/s by build variant and strategy, in several tables where the strategies do not fit side by side."""
     lines: list[str] = []
     for size in figures.sizes(result):
         records = {(r["strategy"], r["variant"]): r for r in result["cases"] if figures.size_of(r) == size}
         strategies = list(dict.fromkeys(name for name, _ in records))
         variants = list(dict.fromkeys(variant for _, variant in records))
-        body = [[str(v), *(speed(records.get((name, v))) for name in strategies)] for v in variants]
-        lines += text.table([[f"GFLOP/s at {size}", *strategies]], body, left=1)
+        first = [f"GFLOP/s at {size}", *map(str, variants)]
+        columns = [[name, *(speed(records.get((name, v))) for v in variants)] for name in strategies]
+        while columns:
+            gap, count = _fitting(first, columns, width)
+            head, *body = zip(first, *columns[:count], strict=True)
+            lines += text.table([head], body, left=1, gap=gap)
+            columns = columns[count:]
     return lines
+
+
+def _fitting(first: Sequence[str], columns: Sequence[Sequence[str]], width: int) -> tuple[str, int]:
+    """The widest gap with which all columns fit beside the first one; else the narrowest, and how many do."""
+    room = width - max(map(len, first))
+    for gap in (GAP, " "):
+        ends = itertools.accumulate(len(gap) + max(map(len, column)) for column in columns)
+        count = sum(end <= room for end in ends)
+        if count == len(columns):
+            break
+    return gap, max(1, count)
 
 
 def by_blocks(result: Result, width: int) -> list[str]:
@@ -148,29 +164,22 @@ def _map(records: list[CaseRecord], series: str, width: int) -> list[str]:
 def by_precision(result: Result, _: int) -> list[str]:
     """Speed, error and joules; those that no other beats in speed and error are marked."""
     body = []
-    for record in timed(result):
-        rivals = [r for r in timed(result) if figures.size_of(r) == figures.size_of(record)]
-        beaten = any(_beats(rival, record) for rival in rivals)
-        body.append(
-            [
-                figures.describe(record) + ("" if beaten else f" {BEST}"),
-                str(figures.size_of(record)),
-                str(record["threads"]),
-                speed(record),
-                text.optional(record["error_u"]),
-                text.optional(record["joules_per_call"]),
-            ]
-        )
+    for size in figures.sizes(result):
+        records = [record for record in timed(result) if figures.size_of(record) == size]
+        ahead = figures.unbeaten(records)
+        for record in records:
+            body.append(
+                [
+                    figures.describe(record) + (f" {BEST}" if any(record is best for best in ahead) else ""),
+                    str(size),
+                    str(record["threads"]),
+                    speed(record),
+                    text.optional(record["error_u"]),
+                    text.optional(record["joules_per_call"]),
+                ]
+            )
     head = [["", "", "", "", "error", "J per"], ["strategy", "size", "threads", "GFLOP/s", "in u", "call"]]
     return [*text.table(head, body, left=1), f"{BEST} no other is both faster and as accurate, or as fast and more so"]
-
-
-def _beats(rival: CaseRecord, record: CaseRecord) -> bool:
-    if rival["error_u"] is None or record["error_u"] is None:
-        return False
-    faster, as_fast = figures.gflops(rival) > figures.gflops(record), figures.gflops(rival) >= figures.gflops(record)
-    truer, as_true = rival["error_u"] < record["error_u"], rival["error_u"] <= record["error_u"]
-    return (faster and as_true) or (as_fast and truer)
 
 
 def by_power(result: Result, width: int) -> list[str]:
@@ -203,44 +212,33 @@ def by_power(result: Result, width: int) -> list[str]:
 
 def by_intensity(result: Result, width: int) -> list[str]:
     """Each case under its roof: the FMA peak, or what memory delivers at its flops per byte."""
-    bandwidths = {
-        (r["threads"], r["what"]): r["bytes_per_sample"] / statistics.median(r["seconds"]) / 1e9
-        for r in result.get("bandwidths", [])
-        if r["seconds"]
-    }
     body = []
     for record in timed(result):
         size = figures.size_of(record)
-        peak = figures.peak_of(result, record)
-        memory = max((gb for (threads, _), gb in bandwidths.items() if threads == record["threads"]), default=None)
-        roof = None if peak is None or memory is None else min(figures.peak_gflops(peak), memory * intensity(size))
+        top = roof.roof(result, record)
         body.append(
             [
                 figures.describe(record),
                 str(size),
                 str(record["threads"]),
-                text.number(intensity(size)),
+                text.number(roof.intensity(size)),
                 speed(record),
-                text.optional(roof),
-                NONE if roof is None else text.percent(figures.gflops(record) / roof),
+                text.optional(top[0] if top else None),
+                NONE if top is None else text.percent(figures.gflops(record) / top[0]),
             ]
         )
     head = [
         ["", "", "", "flop per", "", "", "of the"],
         ["strategy", "size", "threads", "byte", "GFLOP/s", "roof", "roof"],
     ]
-    measured = ", ".join(f"{what} {text.number(gb)} GB/s on {n}" for (n, what), gb in sorted(bandwidths.items()))
+    bandwidths = sorted(roof.bandwidths(result).items())
+    measured = ", ".join(f"{what} {text.number(gb)} GB/s on {n}" for (n, what), gb in bandwidths)
     peaks = {p["threads"]: text.number(figures.peak_gflops(p)) for p in result["peaks"] if p["seconds"]}
     peak_text = ", ".join(f"{gflops} GFLOP/s on {n}" for n, gflops in peaks.items())
     return [
         *text.paragraph(f"FMA peak {peak_text}; memory by threads: {measured}", width),
         *text.table(head, body, left=1),
     ]
-
-
-def intensity(size: Size) -> float:
-    """Flops per byte if each matrix crosses the memory bus once."""
-    return size.flops / (4 * (size.M * size.K + size.K * size.N + size.M * size.N))
 
 
 def gflop_per_joule(record: CaseRecord) -> float | None:

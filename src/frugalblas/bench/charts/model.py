@@ -13,6 +13,7 @@ from ..text import NONE
 
 # "bars" and "dots" lie: their categories are on y, their values on x; dots are for values that 0 means nothing to.
 Kind = Literal["bars", "dots", "lines", "points", "heat"]
+MARKERS_UP_TO = 100  # points of a series: more are a line to the eye
 Scale = Literal["linear", "log", "log2", "category"]
 
 
@@ -38,7 +39,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Style:
-    """Indices into the palette: colour and marker together tell strategies apart, dashes tell thread counts."""
+    """Indices into the palette: colour and marker tell strategies apart, dashes and hollow markers thread counts."""
 
     colour: int = 0
     marker: int = 0
@@ -55,16 +56,25 @@ class Point:
     high: float | None = None
     hover: tuple[str, ...] = ()  # one text per title in `Chart.hover`
     value: float | None = None  # what the colour of a heat map's cell stands for
+    part: int = 0  # a line joins the points of one part
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name. A `curve` is a model or a limit: a thin line without markers, and no row in the table."""
+    """Points of one name. A `curve` is a model or a limit: a thin line without markers, and no row in the table.
+
+    A curve whose points have `low` and `high` is a fit to the series of its name, and a band shows its interval.
+    """
 
     name: str
     style: Style
     points: tuple[Point, ...]
     curve: bool = False
+
+    @property
+    def fit(self) -> bool:
+        """Whether it is the fit of another series."""
+        return self.curve and any(point.low is not None for point in self.points)
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,11 @@ class Chart:
     def lies(self) -> bool:
         """Whether values, and with them `low` and `high`, are on x."""
         return self.kind in ("bars", "dots")
+
+    @property
+    def marked(self) -> bool:
+        """Whether its points have markers."""
+        return max((len(series.points) for series in self.series), default=0) <= MARKERS_UP_TO
 
     @property
     def columns(self) -> tuple[int, ...]:

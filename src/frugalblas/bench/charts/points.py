@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from .. import figures, text
 from ..records import CaseRecord, Result
-from .model import Point, Series
-from .palette import style_of
+from .model import Point, Series, Style
+from .palette import LOOKS, style_of
 
 Value = Callable[[CaseRecord], "tuple[float, float | None, float | None] | None"]
 NORMAL_95 = 1.96  # standard uncertainties in a 95 % interval
@@ -120,15 +120,39 @@ def series_of(
     for record in records:
         if record["status"] == "ok" and value(record) is not None:
             found.setdefault(name(record), []).append(record)
-    seen: dict[tuple[int, int, bool], int] = {}
+    looks = looks_of(result, {label: members[0] for label, members in found.items()})
     series = []
     for label, members in found.items():
-        style = style_of(result, members[0])
-        key = (style.colour, style.marker, style.dashed)
-        shift = seen[key] = seen.get(key, -1) + 1
         points = []
         for record in members:
             middle, low, high = value(record) or (0.0, None, None)
             points.append(Point(x(record), middle, low, high, hover_of(record)))
-        series.append(Series(label, style_of(result, members[0], shift), tuple(points)))
+        series.append(Series(label, looks[label], tuple(points)))
     return tuple(series)
+
+
+def looks_of(result: Result, first: dict[str, CaseRecord]) -> dict[str, Style]:
+    """A style for each label: the strategy's own for the first of its series, for the others what is left over.
+
+    Counts of threads of one series share colour and marker as far as one of them is dashed and the other is not.
+    """
+    looks: dict[str, Style] = {}
+    pairs: dict[str, tuple[int, int]] = {}  # of each series, whatever its threads
+    more: list[str] = []  # a third count of threads, which colour, marker and dashes no longer tell apart
+
+    def free(record: CaseRecord, taken: Collection[object], what: Callable[[Style], object]) -> Style:
+        styles = [style_of(result, record, shift) for shift in range(LOOKS)]
+        return next((style for style in styles if what(style) not in taken), styles[0])
+
+    strategies = {record["strategy"]: label for label, record in reversed(first.items())}
+    for label, record in sorted(first.items(), key=lambda item: item[0] not in strategies.values()):
+        style = free(record, pairs.values(), lambda style: (style.colour, style.marker))
+        colour, marker = pairs.setdefault(figures.describe(record), (style.colour, style.marker))
+        style = Style(colour, marker, record["threads"] > 1)
+        if style in looks.values():
+            more.append(label)
+        else:
+            looks[label] = style
+    for label in more:
+        looks[label] = free(first[label], looks.values(), lambda style: style)
+    return looks

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
+import statistics
 from collections.abc import Callable
 from typing import Any
 
 from .. import figures, text
-from ..records import CaseRecord, Result
-from .model import Axis, Chart, Point, Reference, Series
+from ..records import CaseRecord, Result, TraceRecord
+from .model import Axis, Chart, Point, Series
 from .palette import style_number, style_of
-from .points import HOVER, hover_of, joules, series_of, speed
+from .points import HOVER, hover_of, joules, looks_of, series_of, speed
 from .speed import GFLOPS, slug, timed
+
+POINTS = 600  # of a trace: more are no more to the eye, and a page of megabytes
+AT_REST = 6  # the grey of the palette
 
 
 def blocks(result: Result, study: str) -> list[Chart]:
@@ -122,11 +127,8 @@ def trade_off(
     ]
     if not series:
         return None
-    every = sorted((float(p.x), float(p.y)) for s in series for p in s.points)
-    front: list[tuple[float, float]] = []
-    for at, worth in every:
-        if not front or (worth < front[-1][1] if less_is_better else worth > front[-1][1]):
-            front.append((at, worth))
+    points = ((float(p.x), float(p.y)) for s in series for p in s.points)
+    front = figures.front(points, less_is_better=less_is_better)
     if len(front) > 1:
         series.append(Series("Pareto front", style_number(6), tuple(Point(*p) for p in front), curve=True))
     errors = Axis("largest error (u = 2^-24)", "log", may_switch=True)
@@ -138,27 +140,56 @@ def trade_off(
 
 
 def power(result: Result, study: str) -> list[Chart]:
-    """Power against time around a run, its phases marked."""
-    traces: list[Any] = [t for t in result.get("traces") or [] if t["study"] == study]
+    """Power against time, at rest and while each strategy runs."""
+    records = {figures.full_label(record): record for record in timed(result)}
     charts = []
-    for number, trace in enumerate(traces):
-        hover = ("power",)
-        points = tuple(
-            Point(t, w, hover=(f"{w:.4g} W",)) for t, w in zip(trace["seconds"], trace["watts"], strict=True)
+    for number, trace in enumerate(result.get("traces") or []):
+        parts, joined = stretches(trace)
+        names = list(dict.fromkeys(name for name, _ in parts))
+        looks = looks_of(result, {name: records[name] for name in names if name in records})
+        series = tuple(
+            Series(
+                name,
+                looks.get(name, style_number(AT_REST if name == "idle" else i % AT_REST)),
+                tuple(
+                    Point(at, watts, hover=(f"{watts:.4g} W",), part=part)
+                    for part, (other, points) in enumerate(parts)
+                    if other == name
+                    for at, watts in points
+                ),
+            )
+            for i, name in enumerate(names)
         )
-        marks = [Reference("x", mark["begin_seconds"], mark["name"]) for mark in trace["marks"]]
+        each = f" Each point is the mean of {joined} readings." if joined > 1 else ""
         charts.append(
             Chart(
                 slug(study, "power", str(number) if number else ""),
                 study,
                 "Power against time",
-                f"Source: {trace['source']}.",
+                f"All that the counter sees, {trace['source'].removesuffix(', net of idle')}.{each}",
                 "lines",
                 Axis("time (s)"),
                 Axis("power (W)"),
-                (Series(trace["source"], style_number(0), points),),
-                tuple(marks),
-                hover,
+                series,
+                (),
+                ("power",),
             )
         )
     return charts
+
+
+Stretch = tuple[str, list[tuple[float, float]]]
+
+
+def stretches(trace: TraceRecord) -> tuple[list[Stretch], int]:
+    """What ran, with seconds from the first reading and watts; and how many readings were joined into a point."""
+    readings = list(zip(trace["seconds"], trace["watts"], strict=True))
+    joined = max(1, math.ceil(len(readings) / POINTS))
+    begin = readings[0][0] if readings else 0.0
+    found = []
+    for mark in trace["marks"]:
+        inside = [(at - begin, w) for at, w in readings if mark["begin_seconds"] <= at <= mark["end_seconds"]]
+        bins = [inside[i : i + joined] for i in range(0, len(inside), joined)]
+        means = [(statistics.fmean(at for at, _ in some), statistics.fmean(w for _, w in some)) for some in bins]
+        found.append((mark["name"], means))
+    return found, joined

@@ -43,12 +43,25 @@ def threads(result: Result, study: str) -> list[Chart]:
     charts += speed_up(result, study, "one thread", axis, mark, group, alone.get)
     if serial is not None:
         charts += speed_up(result, study, f"{group(serial)} on one thread", axis, mark, group, lambda _: serial)
+    best = mark + sweet_spot(records, group)
     drawn: list[Drawn] = [
         (joules, Axis("energy per call (J)"), "Energy against threads", INTERVAL, mark),
         (watts, Axis("power (W)"), "Power against threads", "Mean power while it runs, idle included.", mark),
-        (gflop_per_joule, Axis("GFLOP/s per watt (GFLOP/J)"), "What a joule buys, against threads", INTERVAL, mark),
+        (
+            gflop_per_joule,
+            Axis("GFLOP/s per watt (GFLOP/J)"),
+            "What a joule buys, against threads",
+            INTERVAL,
+            best,
+        ),
     ]
     return charts + lines(result, study, "threads", axis, count, group, drawn)
+
+
+def sweet_spot(records: list[CaseRecord], group: Group) -> tuple[Reference, ...]:
+    """Where a joule buys most."""
+    rates = [(rate[0], count(record), group(record)) for record in records if (rate := gflop_per_joule(record))]
+    return tuple(Reference("x", at, f"sweet spot: {name}") for _, at, name in [max(rates)]) if rates else ()
 
 
 def speed_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -65,11 +66,23 @@ def compare(a: Result, b: Result, countries: tuple[str, str] | None = None) -> C
     """Set two results side by side, case by case. `countries` are those of A's grid and of B's."""
     of_a, of_b = _timed(a), _timed(b)
     pairs = tuple(_pair(of_a[key], of_b[key], countries) for key in of_a if key in of_b)
-    only_a, only_b = (
-        tuple(f"{full_name(record)} at {figures.size_of(record)}" for key, record in one.items() if key not in other)
-        for one, other in ((of_a, of_b), (of_b, of_a))
-    )
+    only_a, only_b = _only(of_a, of_b), _only(of_b, of_a)
     return Comparison(a, b, tuple(differences(a, b)), pairs, only_a, only_b, countries)
+
+
+def _only(one: dict[str, CaseRecord], other: dict[str, CaseRecord]) -> tuple[str, ...]:
+    """The cases of one that the other has not: by study where it has none of that study, else each with its sizes."""
+    common = {study_of(record) for record in other.values()}
+    alone = [record for key, record in one.items() if key not in other]
+    counts = Counter(study_of(record) for record in alone if study_of(record) not in common)
+    sizes: dict[str, list[str]] = {}
+    for record in alone:
+        if study_of(record) in common:
+            sizes.setdefault(full_name(record), []).append(str(figures.size_of(record)))
+    return (
+        *(f"{name} at {', '.join(at)}" for name, at in sizes.items()),
+        *(f"all of {study} ({text.count(number, 'case', 'cases')})" for study, number in counts.items()),
+    )
 
 
 def full_name(record: CaseRecord) -> str:
@@ -139,7 +152,7 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             shown = str(key).replace("_", " ")
             yield from _leaves(item, f"{name}{shown}" if not name or name.endswith(" ") else f"{name} {shown}")
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)) and value:
         yield name, ", ".join("x".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in value)
-    elif value is not None:
+    elif value is not None and not isinstance(value, (list, tuple)):
         yield name, str(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from frugalblas.energy import carbon
 
 from .. import figures, text
@@ -22,6 +24,7 @@ COVERS = (
     "sets of samples). It covers the scatter within each run; the two were not interleaved, so what differed between "
     "them (clock, temperature, other programs) is not in it: repeat both runs to see that."
 )
+BEFORE = 8  # characters of two long values that are shown before they differ
 DRAWN = 40  # bars at most: more are no picture
 FASTER = {"more": "faster", "less": "slower"}
 HUNGRIER = {"more": "more joules", "less": "fewer joules"}
@@ -112,11 +115,11 @@ def no_joules(comparison: Comparison) -> str | None:
     if energy_rows(comparison)[1]:
         return None
     reasons = [
-        f"{name}: {result['energy']['reason']}"
+        f"{name}: {reason}"
         for name, result in (("A", comparison.a), ("B", comparison.b))
-        if result["energy"]["reason"]
+        if (reason := figures.why_no_joules(result))
     ]
-    return "No joules to compare. " + (" ".join(reasons) or "No case has any in both.")
+    return "No joules to compare. " + ("; ".join(reasons) or "No case has any in both.")
 
 
 def carbon_note(comparison: Comparison) -> str | None:
@@ -144,7 +147,7 @@ def as_text(comparison: Comparison, width: int) -> str:
     blocks.append(text.table([head], body, left=2) if body else [])
     notes = [no_joules(comparison), carbon_note(comparison)]
     notes += [
-        f"only in {name}: {', '.join(only)}"
+        f"only in {name}: {'; '.join(only)}"
         for name, only in (("A", comparison.only_a), ("B", comparison.only_b))
         if only
     ]
@@ -154,8 +157,11 @@ def as_text(comparison: Comparison, width: int) -> str:
 
 def _difference(what: str, a: str, b: str, width: int) -> str:
     room = max(20, (width - len(what) - 12) // 2)
+    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))))
+    if max(len(a), len(b)) > room and same > room // 2:  # what they have in common may go, the difference may not
+        a, b = (f"…{value[same - BEFORE :]}" for value in (a, b))
     short = [value if len(value) <= room else f"{value[: room - 1]}…" for value in (a, b)]
-    return f"  {what}: {short[0]} -> {short[1]}"
+    return f"  {what}: {short[0] or text.NONE} -> {short[1] or text.NONE}"
 
 
 def chart(comparison: Comparison) -> Chart | None:
@@ -234,5 +240,5 @@ def _only(comparison: Comparison) -> list[Html]:
     found = []
     for name, only in (("A", comparison.only_a), ("B", comparison.only_b)):
         if only:
-            found.append(element("p", element("b", f"Only in {name}: "), ", ".join(only), class_="small"))
+            found.append(element("p", element("b", f"Only in {name}: "), "; ".join(only), class_="small"))
     return found

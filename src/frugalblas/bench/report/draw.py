@@ -55,8 +55,8 @@ def _switch(chart: Chart, which: str, axis: Axis) -> Html | None:
 def legend(chart: Chart) -> Html | None:
     """A button per series that shows and hides it; curves cannot be hidden."""
     shown = [series for series in chart.series if not series.curve]
-    curves = [series for series in chart.series if series.curve]
-    if chart.kind == "heat" or len(chart.series) < 2:
+    curves = [series for series in chart.series if series.curve and not series.fit]
+    if chart.kind == "heat" or len(shown) + len(curves) < 2:
         return None
     buttons = [
         element(
@@ -85,6 +85,7 @@ def _swatch(chart: Chart, series: Series) -> Html:
     else:
         dash = "6 3" if series.style.dashed else None
         line = element("path", d="M1 7h24", stroke=colour, stroke_width=2, stroke_dasharray=dash)
-        marker = element("path", d=MARKER_PATHS[series.style.marker], fill=colour, transform="translate(8 2)")
+        look = {"fill": "var(--card)" if series.style.dashed else colour, "stroke": colour, "stroke_width": 1.4}
+        marker = element("path", d=MARKER_PATHS[series.style.marker], transform="translate(8 2)", **look)
         parts = [*([line] if chart.kind == "lines" else []), marker]
     return element("svg", *parts, viewBox="0 0 26 14", aria_hidden="true")

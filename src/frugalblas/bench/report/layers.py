@@ -11,7 +11,6 @@ from ..charts.palette import DASHES, MARKERS
 HEIGHT = 340
 BELOW, ABOVE = 1.6, 2.4  # room in a logarithmic bar chart: for the shortest bar, and for the number after the longest
 DECADE = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6"
-MARKERS_UP_TO = 100  # points of a series: more are a line to the eye
 CELL_TEXT_FROM = 9  # more columns than these leave no room for numbers on a telephone
 
 
@@ -35,6 +34,7 @@ def _scales_of_series(chart: Chart) -> dict[str, Any]:
 
     return {
         "color": scale([f"var(--c{series.style.colour})" for series in shown]),
+        "fill": scale(["var(--card)" if s.style.dashed else f"var(--c{s.style.colour})" for s in shown]),
         "shape": scale([MARKERS[series.style.marker] for series in shown]),
         "strokeDash": scale([list(DASHES) if series.style.dashed else [1, 0] for series in shown]),
     }
@@ -78,7 +78,7 @@ def lines(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
         at |= {"xOffset": {"field": "series", "sort": None, "scale": {"paddingOuter": 0.4}}}
     colour = {"color": styles["color"]}
     layers = _references(chart, x, y)
-    if any(series.curve for series in chart.series):
+    if any(series.curve and not series.fit for series in chart.series):
         mark = {"type": "line", "stroke": "var(--muted)", "strokeDash": [2, 3], "strokeWidth": 1.5, "aria": False}
         layers.append(
             {
@@ -87,36 +87,55 @@ def lines(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
                 "encoding": {**at, "detail": {"field": "series"}, "order": {"field": "x"}},
             }
         )
+    if any(series.fit for series in chart.series):
+        layers += _fits(at | colour)
     points = {"data": {"name": "points"}}
     if chart.kind == "lines":
         mark = {"type": "line", "strokeWidth": 2, "strokeJoin": "round", "aria": False}
-        encoding = at | colour | {"strokeDash": styles["strokeDash"]}
+        encoding = at | colour | {"strokeDash": styles["strokeDash"], "detail": {"field": "part"}}
         layers.append({**points, "transform": _visible(), "mark": mark, "encoding": encoding})
     if _has_bounds(chart):
         whiskers = at | {"y": y | {"field": "low"}, "y2": {"field": "high"}} | colour
         mark = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6, "aria": False}
         layers.append({**points, "transform": _visible("isValid(datum.low)"), "mark": mark, "encoding": whiskers})
-    if max((len(series.points) for series in chart.series), default=0) <= MARKERS_UP_TO:
-        mark = {"type": "point", "filled": True, "size": 64, "opacity": 1, "aria": False}
-        encoding = at | colour | {"shape": styles["shape"]}
+    if chart.marked:
+        mark = {"type": "point", "size": 64, "strokeWidth": 1.8, "opacity": 1, "aria": False}
+        encoding = at | {"stroke": styles["color"], "fill": styles["fill"], "shape": styles["shape"]}
         layers.append({**points, "transform": _visible(), "mark": mark, "encoding": encoding})
+    layers += _labels(chart, x, y)
     # A wide, invisible target around each point: for fingers, and for the mouse.
     mark = {"type": "point", "filled": True, "size": 500, "opacity": 0.001, "aria": False, "cursor": "crosshair"}
     layers.append({**points, "transform": _visible(), "mark": mark, "encoding": at | {"tooltip": _tooltip(chart)}})
     return layers
 
 
+def _fits(at: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line in the colour of its series, in the band of its interval; both go when the series is hidden."""
+    fits = {"data": {"name": "fits"}, "transform": _visible()}
+    band = at | {"y": at["y"] | {"field": "low"}, "y2": {"field": "high"}}
+    return [
+        {**fits, "mark": {"type": "area", "opacity": 0.14, "aria": False}, "encoding": band},
+        {**fits, "mark": {"type": "line", "strokeWidth": 1.5, "aria": False}, "encoding": at},
+    ]
+
+
 def _references(chart: Chart, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
-    """Lines across the chart and their labels."""
-    line = {"type": "rule", "strokeDash": [3, 3], "color": "var(--axis)", "aria": False}
-    label = {"type": "text", "color": "var(--muted)", "aria": False, "limit": 200}
+    """Lines across the chart, and an empty ground where their labels will be."""
+    mark = {"type": "rule", "strokeDash": [3, 3], "color": "var(--axis)", "aria": False}
+    lines = [
+        {"data": {"name": name}, "mark": mark, "encoding": {axis: at | {"field": "at"}}}
+        for axis, name, at in (("y", "across", y), ("x", "along", x))
+        if any(r.axis == axis for r in chart.references)
+    ]
+    return lines + _labels(chart, x, y, stroke="var(--card)", strokeWidth=4, strokeJoin="round")
+
+
+def _labels(chart: Chart, x: dict[str, Any], y: dict[str, Any], **look: Any) -> list[dict[str, Any]]:
+    """What those lines are: above the marks, which they never hide."""
+    label = {"type": "text", "color": "var(--muted)", "aria": False, "limit": 200} | look
     layers: list[dict[str, Any]] = []
     for axis, name in (("y", "across"), ("x", "along")):
-        if not any(r.axis == axis for r in chart.references):
-            continue
         at = {axis: (y if axis == "y" else x) | {"field": "at"}}
-        data = {"data": {"name": name}}
-        layers.append({**data, "mark": line, "encoding": at})
         for lane in (0, 1)[: len([r for r in chart.references if r.axis == axis])]:
             if axis == "y":  # labels at the right end and at the left one in turn
                 place = {"align": ("right", "left")[lane], "dy": -5, "dx": (-2, 4)[lane]}
@@ -129,7 +148,7 @@ def _references(chart: Chart, x: dict[str, Any], y: dict[str, Any]) -> list[dict
                 where = {"y": {"value": HEIGHT - (8, 22)[lane]}}
             only = [{"filter": f"datum.lane == {lane}"}]
             encoding = at | where | {"text": {"field": "label"}}
-            layers.append({**data, "transform": only, "mark": label | place, "encoding": encoding})
+            layers.append({"data": {"name": name}, "transform": only, "mark": label | place, "encoding": encoding})
     return layers
 
 
@@ -180,6 +199,7 @@ def bars(chart: Chart, x_log: bool, y_log: bool) -> list[dict[str, Any]]:
             "encoding": rows | {"x": x | {"field": "end"}, "text": {"field": "shown"}},
         },
         *_references(chart, x, y),
+        *_labels(chart, x, y),
     ]
 
 

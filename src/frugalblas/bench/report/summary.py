@@ -6,8 +6,8 @@ from typing import Any
 
 from .. import figures, page, text
 from ..charts.points import name_of
+from ..findings import findings
 from ..records import Result
-from . import words
 from .html import Html, element, join, table
 from .whatif import what_if
 
@@ -76,7 +76,7 @@ def tiles(result: Result) -> Html:
 
 def found(result: Result, study: str) -> Html:
     """The findings of one study."""
-    sentences = words.findings(result, study)
+    sentences = findings(result, study)
     return element("ul", *(element("li", s) for s in sentences), class_="findings") if sentences else Html("")
 
 
@@ -117,9 +117,10 @@ def main_table(result: Result) -> Html:
     size = figures.main_size(part)
     if size is None:
         return Html("")
-    shown = page.columns(wide=True)
+    rows = figures.rows(part, size)
+    shown = [column for column in page.columns(wide=True) if any(column[2](row) != text.NONE for row in rows)]
     head = [" ".join((first + " " + second).split()).replace("Open- BLAS", "of OpenBLAS") for first, second, _ in shown]
-    body = [[cell(row) for _, _, cell in shown] for row in figures.rows(part, size)]
+    body = [[cell(row) for _, _, cell in shown] for row in rows]
     return element(
         "section",
         element("h2", f"The table, at {size}"),
@@ -148,7 +149,7 @@ def machine(result: Result) -> Html:
         ("load before the run", ", ".join(f"{load:.2f}" for load in result["load_average"])),
         ("started", f"{result['started']}, took {result['elapsed_seconds']:.0f} s"),
         ("asked for", f"{result['request']['seconds']:g} s, seed {result['request']['seed']}"),
-        ("joules from", result["energy"]["source"] or f"nowhere: {result['energy']['reason']}"),
+        ("joules from", result["energy"]["source"] or f"nowhere: {figures.why_no_joules(result)}"),
     ]
     return element(
         "section",

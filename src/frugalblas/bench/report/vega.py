@@ -31,6 +31,7 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": 600,
         "labelOverlap": "greedy",
+        "labelSeparation": 6,
         "tickSize": 4,
     },
     "text": {"fontSize": 11, "fill": "var(--ink)"},
@@ -67,10 +68,11 @@ def drawing(chart: Chart) -> dict[str, Any]:
 
 
 def datasets(chart: Chart) -> dict[str, list[dict[str, Any]]]:
-    """Rows for Vega: points, curves and reference lines."""
+    """Rows for Vega: points, curves, fits and reference lines."""
     return {
         "points": [row for series in chart.series if not series.curve for row in _rows(chart, series)],
-        "curves": [row for series in chart.series if series.curve for row in _rows(chart, series)],
+        "curves": [row for series in chart.series if series.curve and not series.fit for row in _rows(chart, series)],
+        "fits": [row for series in chart.series if series.fit for row in _rows(chart, series)],
         **{name: _marks(chart, axis) for name, axis in (("across", "y"), ("along", "x"))},
     }
 
@@ -91,6 +93,8 @@ def _rows(chart: Chart, series: Series) -> list[dict[str, Any]]:
             row["shown"] = text.number(value)
         if point.low is not None and point.high is not None:
             row |= {"low": point.low, "high": point.high}
+        if point.part:
+            row["part"] = point.part
         if point.value is not None:
             row |= {"value": point.value, "shown": text.number(point.value)}
         rows.append(row | {f"h{i}": said for i, said in enumerate(point.hover)})

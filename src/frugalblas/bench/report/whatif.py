@@ -56,7 +56,7 @@ def what_if(result: Result) -> WhatIf:
         uses = [use for row in rows if (use := _use(result, row)) is not None]
         if uses:
             return WhatIf(str(size), tuple(sorted(uses, key=lambda use: use.joules.value)), None)
-    reason = result["energy"]["reason"] or "no joules were measured"
+    reason = figures.why_no_joules(result) or "no joules were measured"
     return WhatIf("", (), reason)
 
 

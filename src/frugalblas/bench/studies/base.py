@@ -27,6 +27,7 @@ class Here:
     tiles: Sequence[tuple[int, int]] = ()  # MR, NR that `_core.study_gemm` has
     asked: Sequence[Strategy] | None = None  # --algo
     threads: Sequence[int] | None = None  # --threads
+    why_no_joules: Callable[[], str | None] = lambda: None  # asked only for a study that is nothing without them
 
     def card(self, strategy: Strategy) -> Card:
         """The card of a strategy."""

@@ -7,12 +7,14 @@ COURSE = ("v1", "v2", "v3", "v4", "v5", "v6")
 
 
 def builds(here: Here) -> list[Strategy]:
-    """Every build of every strategy of the course that runs here, or of those asked for."""
-    return [
+    """Every build of every strategy of the course that runs here, or of those asked for; by variant, in their order."""
+    found = [
         Strategy(strategy.name, variant)
         for strategy in here.strategies(lambda card: card.course in COURSE)
         for variant in ([strategy.variant] if strategy.variant else here.card(strategy).variants)
     ]
+    variants = max((card.variants for card in here.cards), key=len)  # some strategies have more than others
+    return sorted(found, key=lambda build: variants.index(build.variant) if build.variant in variants else -1)
 
 
 def cases(here: Here, size: Size) -> list[Case]:

@@ -19,5 +19,6 @@ STUDY = Study(
     seconds=45.0,
     sizes=cubes([480, 960, 1920]),
     cases=cases,
+    lacking=lambda here: here.why_no_joules(),
     traces=True,
 )

@@ -1,13 +1,13 @@
-"""What a run found, in words."""
+"""What each rung gained over the one before it, in words."""
 
 from __future__ import annotations
 
-from . import figures
-from .figures import Row
-from .records import Result
+from .. import figures, text
+from ..figures import Row
+from ..records import Result
 
 
-def findings(result: Result) -> list[str]:
+def ladder(result: Result) -> list[str]:
     """Sentences computed from the samples; empty when nothing can be compared."""
     kinds = {card["name"]: card["kind"] for card in result["strategies"]}
     size = figures.main_size(result)
@@ -35,7 +35,7 @@ def _one_thread(rows: list[Row], kinds: dict[str, str]) -> str | None:
     if not parts:
         return None
     verb = "is" if first is not best else "reaches"
-    return f"on one thread, {best.strategy} {verb} {_listed(parts)}."
+    return f"on one thread, {best.strategy} {verb} {text.listed(parts)}."
 
 
 def _team(rows: list[Row], kinds: dict[str, str]) -> str | None:
@@ -49,7 +49,7 @@ def _team(rows: list[Row], kinds: dict[str, str]) -> str | None:
     parts = [f"{_times(ratio)} itself on one"] if ratio else []
     if many.openblas_share is not None:
         parts.append(f"{many.openblas_share * 100:.0f} % of OpenBLAS on as many")
-    return f"{many.strategy} on {many.threads} threads is {_listed(parts)}." if parts else None
+    return f"{many.strategy} on {many.threads} threads is {text.listed(parts)}." if parts else None
 
 
 def _interpreted(result: Result, kinds: dict[str, str]) -> list[str]:
@@ -67,7 +67,3 @@ def _interpreted(result: Result, kinds: dict[str, str]) -> list[str]:
 
 def _times(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.0f}x" if ratio >= 9.95 else f"{ratio:.2g}x"
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
