@@ -72,6 +72,17 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def awake(pid: int) -> bool:
+    """Whether a thread of another process runs or wants to. Its CPU time would tell a tick of the clock late."""
+    for status in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            if status.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "R":
+                return True
+        except OSError:  # a thread that has ended meanwhile
+            continue
+    return False
+
+
 def busy_seconds() -> float:
     """CPU time of the whole machine so far, the time stolen by its host included; 0 where /proc does not say."""
     try:
@@ -147,13 +158,8 @@ class Process:
         """Return once the worker's threads sleep: a team that spins would take the next one's CPU."""
         if self.threads > 1:
             deadline = time.perf_counter() + SETTLE_SECONDS
-            before = cpu_seconds(self.process.pid)
-            while time.perf_counter() < deadline:
-                time.sleep(1e-3)
-                now = cpu_seconds(self.process.pid)
-                if now - before < 5e-5:
-                    break
-                before = now
+            while awake(self.process.pid) and time.perf_counter() < deadline:
+                time.sleep(2e-4)
         self.cpu_at_rest, self.rest_started = cpu_seconds(self.process.pid), time.perf_counter()
 
     def close(self) -> None:
