@@ -29,7 +29,7 @@ static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a
         StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
                                 b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
         if (in_place)
-          multiply_in_place(product, jc + nc < g.N ? at(g.B, pc, jc + nc).data : at(g.B, pc + kc, 0).data);
+          multiply_in_place(product);
         else
           multiply_strip(product, 0, row_panels(mc).count());
       }

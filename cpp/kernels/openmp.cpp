@@ -15,11 +15,9 @@
 namespace fb::FB_VARIANT {
 
 // Row panels of a piece of work: at most some 100 us, which drawing it and its end cost little of; half of what is left
-// of a strip, so that towards the end there are small ones to even out who is through first. A B in place has few rows
-// of tiles and many strips.
+// of a strip, so that towards the end there are small ones to even out who is through first.
 constexpr index_t LARGEST = 16, SMALLEST = 2;
-static index_t piece_after(index_t first, index_t panels, bool in_place) {
-  if (in_place) return panels - first;
+static index_t piece_after(index_t first, index_t panels) {
   return min(max((panels - first) / 2, SMALLEST), min(LARGEST, panels - first));
 }
 
@@ -33,11 +31,43 @@ static index_t strip_columns(const Gemm& g, const Blocks& block) {
   return share >= 2 * NR ? round_up(share, VL) : equal_part(g.N, most, NR);
 }
 
+// Where B is read in place, each thread takes columns of its own and waits for nobody. An A that needs packing is
+// packed first, as many parts of K at a time as a bounded workspace holds.
+static void run_in_place(const Gemm& g, const Blocks& block) {
+  constexpr index_t most = (8 << 20) / sizeof(float);
+  const index_t part = a_floats(g, block), parts = ceil_div(g.K, block.KC);
+  const index_t at_once = part ? max(1, min(parts, most / part)) : parts;
+  const index_t groups = ceil_div(row_panels(g.M).count(), SIDE), registers = ceil_div(g.N, VL);
+  const Workspace workspace(part * at_once);
+#pragma omp parallel num_threads(g.threads)
+  for (index_t first = 0; first < parts; first += at_once) {
+    const index_t last = min(parts, first + at_once);
+    const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
+    if (part)
+#pragma omp for schedule(static)  // its closing barrier: the blocks are packed
+      for (index_t n = first * groups; n < last * groups; ++n) {
+        const index_t q = n / groups, pc = q * block.KC;
+        pack_a_panels(g.M, min(block.KC, g.K - pc), at(g.A, 0, pc), n % groups * SIDE, a_block(q));
+      }
+    const index_t thread = omp_get_thread_num();
+    const index_t jc = registers * thread / g.threads * VL;
+    const index_t nc = min(registers * (thread + 1) / g.threads * VL, g.N) - jc;
+    for (index_t q = first; q < last; ++q) {
+      const index_t pc = q * block.KC, kc = min(block.KC, g.K - pc);
+      multiply_in_place({g.M, nc, kc, at(g.A, 0, pc), a_block(q), false, at(g.B, pc, jc), nullptr, false, g.alpha,
+                         pc == 0 ? g.beta : 1, at(g.C, 0, jc)});
+    }
+    if (last < parts) {
+#pragma omp barrier  // nobody repacks what another still reads
+    }
+  }
+}
+
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   Blocks block = cache_blocks(g);
-  const bool in_place = b_in_place(g);
-  if (!in_place) block.NC = strip_columns(g, block);
+  if (b_in_place(g)) return run_in_place(g, block);
+  block.NC = strip_columns(g, block);
   const index_t for_a = a_floats(g, block), for_b = b_floats(g, block), strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
   const Workspace workspace(for_a + g.threads * for_b + blocks_of_a * strips);
@@ -72,12 +102,9 @@ static void run(const Gemm& job) {
 #pragma omp atomic capture
             mine = drawn[strip]++;
             index_t first = 0;
-            while (mine-- > 0 && first < panels) first += piece_after(first, panels, in_place);
+            while (mine-- > 0 && first < panels) first += piece_after(first, panels);
             if (first >= panels) break;
-            if (in_place)
-              multiply_in_place(product, at(g.B, pc, min(jc + nc, g.N)).data);
-            else
-              multiply_strip(product, first, first + piece_after(first, panels, in_place));
+            multiply_strip(product, first, first + piece_after(first, panels));
           }
         }
         // Nobody repacks the block of A, or adds to C, before all are through with this part of K.

@@ -57,7 +57,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
     // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
     const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;
     const index_t fitting = cache.l2 / 2 / ((2 * (NR + LINE) + g.M) * bytes);
-    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : 768), 1), NR};
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : 768), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
   // The packed KC x NC strip of B is read M/MR times and must stay in L2, beside the panels of A and C: half of L2. A
@@ -131,28 +131,33 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   }
 }
 
-// The product where B is read in place and one tile wide. `next` is the strip that will be wanted next: the last tiles
-// ask for a cache line each of every row of it; if there are too few of them, the last one does for all.
-static inline void multiply_in_place(const StripProduct& s, const float* next) {
-  const Cut row_cut = row_panels(s.mc);
-  const int nr = static_cast<int>(s.nc);
-  for (index_t q = 0; q < row_cut.count(); ++q) {
-    const index_t ir = row_cut.start(q), line = row_cut.count() - 1 - q;
-    const int mr = static_cast<int>(row_cut.size(q));
-    TileOperands op = a_operand(s, ir, mr);
-    op.b = op.ahead = s.B.data;
-    op.b_k = s.B.row_stride;
-    const Matrix C = at(s.C, ir, 0);
-    const bool for_all = line == 0 && row_cut.count() < LINES;
-    if (for_all || (line < LINES && row_cut.count() >= LINES)) {
-      // The last column of each line's worth: where rows straddle lines, the first ones come with the strip before.
-      op.ahead = next + (for_all ? 0 : line * LINE) + min(LINE, NR) - 1;
-      op.ahead_k = s.B.row_stride;
+// The product where B is read in place, one column of tiles after the other. The last tiles of each ask for a cache
+// line each of every row of the next one; if there are too few tiles, the last one does for all.
+static inline void multiply_in_place(const StripProduct& s) {
+  const index_t panels = row_panels(s.mc).count();
+  for (index_t jc = 0; jc < s.nc;) {
+    const int nr = static_cast<int>(min(next_part(ceil_div(s.nc - jc, VL), NV) * VL, s.nc - jc));
+    const ConstMatrix next = jc + nr < s.nc ? at(s.B, 0, jc + nr) : at(s.B, s.kc, 0);
+    for (index_t ir = 0, q = 1; ir < s.mc; ++q) {
+      const int mr = static_cast<int>(next_part(s.mc - ir, MR));
+      TileOperands op = a_operand(s, ir, mr);
+      op.b = op.ahead = at(s.B, 0, jc).data;
+      op.b_k = s.B.row_stride;
+      const Matrix C = at(s.C, ir, jc);
+      const index_t line = panels - q;
+      const bool for_all = line == 0 && panels < LINES;
+      if (for_all || (line < LINES && panels >= LINES)) {
+        // The last column of each line's worth: where rows straddle lines, the first ones have come with these columns.
+        op.ahead = next.data + (for_all ? 0 : line * LINE) + min(LINE, NR) - 1;
+        op.ahead_k = s.B.row_stride;
+      }
+      if (for_all)
+        tile<Source::fetching_row>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      else
+        tile<Source::fetching>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      ir += mr;
     }
-    if (for_all)
-      tile<Source::fetching_row>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    else
-      tile<Source::fetching>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    jc += nr;
   }
 }
 
