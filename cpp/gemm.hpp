@@ -28,6 +28,8 @@ struct Gemm {
   float alpha;       // != 0: a zero alpha is answered before the registry
   float beta;        // == 0: C is uninitialised, write only
   int threads;       // >= 1
+  // Where rungs that report the floating-point exceptions of their team put them; nullptr: nobody asks.
+  int* raised = nullptr;
 };
 
 // The tiles a rung cuts a job into; zero where it has no such level.

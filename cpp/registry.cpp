@@ -150,7 +150,9 @@ Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
 Status frugalblas_run_always(const Algorithm* algorithm, const Gemm* job) {
   const Status status = frugalblas_run(algorithm, job);
   if (status != Status::out_of_memory) return status;
-  return frugalblas_run(variants[0].algorithms[frugalblas_find_entry("accumulate")], job);
+  Gemm alone = *job;
+  alone.threads = 1;  // so that its flags are the caller's
+  return frugalblas_run(variants[0].algorithms[frugalblas_find_entry("accumulate")], &alone);
 }
 
 void frugalblas_scale(Matrix C, index_t M, index_t N, float beta) {

@@ -78,15 +78,22 @@ MUTANTS = [
     Mutant(
         "race: panels of A read before all are packed",
         "cpp/kernels/openmp.cpp",
-        "#pragma omp for schedule(static)  // its closing barrier",
-        "#pragma omp for schedule(static) nowait  // its closing barrier",
+        "#pragma omp for schedule(static)  // its closing barrier: the block is",
+        "#pragma omp for schedule(static) nowait  // its closing barrier: the block is",
         "test_strategies.py::test_teams_do_not_race",
     ),
     Mutant(
         "race: panels of A repacked before all are read",
         "cpp/kernels/openmp.cpp",
-        "#pragma omp barrier",
+        "#pragma omp barrier\n",
         "",
+        "test_strategies.py::test_teams_do_not_race",
+    ),
+    Mutant(
+        "race: panels of a flat A read before all are packed",
+        "cpp/kernels/openmp.cpp",
+        "#pragma omp for schedule(static)  // its closing barrier: the blocks",
+        "#pragma omp for schedule(static) nowait  // its closing barrier: the blocks",
         "test_strategies.py::test_teams_do_not_race",
     ),
     Mutant(
@@ -95,6 +102,20 @@ MUTANTS = [
         "workspace.data() + for_a + thread * for_b",
         "workspace.data() + for_a + 0 * for_b",
         "test_strategies.py::test_teams_do_not_race",
+    ),
+    Mutant(
+        "B in place: the second column of tiles reads the first one's",
+        "cpp/simd/blocking.hpp",
+        "op.b = op.ahead = at(s.B, 0, jc).data;",
+        "op.b = op.ahead = at(s.B, 0, 0 * jc).data;",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "B in place: a team's parts of K all read the first of B",
+        "cpp/kernels/openmp.cpp",
+        "at(g.B, pc, jc), nullptr",
+        "at(g.B, 0 * pc, jc), nullptr",
+        "test_strategies.py",
     ),
     Mutant(
         "the second chunk of K lost",
@@ -148,8 +169,8 @@ MUTANTS = [
     Mutant(
         "wrong row remainder",
         "cpp/kernels/microkernel.cpp",
-        "static_cast<int>(rows.size(t % tile_rows))",
-        "static_cast<int>(min(MR, g.M))",
+        "table.at[(mr - 1) * NV",
+        "table.at[(mr - 1 - (mr > 1 && i + mr == g.M)) * NV",
         "test_strategies.py",
     ),
     Mutant(

@@ -44,6 +44,7 @@ def shapes(algo: str) -> dict[str, tuple[int, int, int]]:
         "NC + 1": (3, NC + 1, 2),
         "NC + 1 as rows": (NC + 1, 3, 2),
         "MC + 1 and KC + 1": (MC + 1, 7, KC + 1),
+        "few rows, KC + 1: B read in place": (2 * MR + 1, 2 * NR + 2 * MR + 5, KC + 1),
     }
 
 
@@ -103,10 +104,10 @@ def test_every_pair_of_circumstances(strategy):
 
 @pytest.mark.parametrize("strategy", COMPILED, ids=str)
 def test_every_size_of_register_tile(strategy):
-    """Each size of tile is code of its own."""
+    """Each size of tile is code of its own; narrow tiles may be half as high again."""
     b = blocks(strategy.algo)
     layouts = list(OUT_LAYOUTS)
-    for M in range(1, b["MR"] + 1):
+    for M in range(1, 3 * b["MR"] // 2 + 1):
         for N in range(1, b["NR"] + 1):
             rng = np.random.default_rng((M, N))
             A, B = rng.standard_normal((M, 5), dtype=np.float32), rng.standard_normal((5, N), dtype=np.float32)
@@ -163,14 +164,16 @@ def test_bits_do_not_depend_on_threads_or_time(strategy):
 @pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
 def test_teams_do_not_race(strategy):
     """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
-    more threads than CPUs, so that some are always behind. A in Fortran order, which is packed."""
+    more threads than CPUs, so that some are always behind. A in Fortran order, which is packed: many rows of it, and
+    few, where B is read in place."""
     b = blocks(strategy.algo)
-    M, N, K = 64 * b["MR"], 2 * b["NC"] + 1, 6 * b["KC"]
-    rng = np.random.default_rng(0)
-    A, B = rng.standard_normal((K, M), dtype=np.float32).T, rng.standard_normal((K, N), dtype=np.float32)
-    alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
-    check(alone, A, B)
-    for threads in (2, 3, 7, 7, 7, 7):
-        frugalblas.free_workspace()
-        together = frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads)
-        assert same_bits(together, alone), f"other bits with threads={threads}"
+    K = 6 * b["KC"]
+    for M, N in [(64 * b["MR"], 2 * b["NC"] + 1), (16 * b["MR"], 32 * b["NR"] + 1)]:
+        rng = np.random.default_rng(0)
+        A, B = rng.standard_normal((K, M), dtype=np.float32).T, rng.standard_normal((K, N), dtype=np.float32)
+        alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
+        check(alone, A, B)
+        for threads in (2, 3, 7, 7, 7, 7):
+            frugalblas.free_workspace()
+            together = frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads)
+            assert same_bits(together, alone), f"{M}x{N}x{K}: other bits with threads={threads}"

@@ -9,6 +9,7 @@
 // Change block sizes in simd/blocking.hpp, the tile in simd/tile.hpp; the loops below need no change for either.
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -53,6 +54,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(units, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
+    const FlagsOfThread flags(g);
     const index_t first = t * share, last = min(units, first + share);
     if (first < last)
       multiply_rows(first * MR, (last == units ? g.M : last * MR) - first * MR, workspace.data() + t * (for_a + for_b));
@@ -65,6 +67,7 @@ constinit const Algorithm blocked = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

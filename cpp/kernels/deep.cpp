@@ -11,6 +11,7 @@
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
 #include "../simd/blocking.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -99,7 +100,10 @@ static void run(const Gemm& job) {
     for (index_t chunk = 0; chunk < chunks; ++chunk) multiply(chunk, 0);
   } else {
 #pragma omp parallel for num_threads(g.threads) schedule(dynamic)
-    for (index_t chunk = 0; chunk < chunks; ++chunk) multiply(chunk, omp_get_thread_num());
+    for (index_t chunk = 0; chunk < chunks; ++chunk) {
+      const FlagsOfThread flags(g);
+      multiply(chunk, omp_get_thread_num());
+    }
   }
   add_up(g, chunks, of_chunks);
 }
@@ -110,6 +114,7 @@ constinit const Algorithm deep = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

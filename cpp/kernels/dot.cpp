@@ -10,6 +10,7 @@
 #include <omp.h>
 
 #include "../algorithm.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/pack.hpp"
 #include "../workspace.hpp"
 
@@ -135,6 +136,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel num_threads(g.threads)
     {
+      const FlagsOfThread flags(g);
 #pragma omp for schedule(static)  // its closing barrier: the rows are complete
       for (index_t chunk = 0; chunk < (copy_a ? chunks : 0); ++chunk) copy_chunk(chunk);
 #pragma omp for schedule(static) nowait
@@ -150,6 +152,7 @@ constinit const Algorithm dot = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -6,6 +6,7 @@
 // Still wasted, on large matrices: each step of k reads B from another row, another page, and once the columns of B no
 // longer fit the cache they are fetched again for every MR rows of C. `blocked` copies them into cache-sized panels.
 #include "../algorithm.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/pack.hpp"
 #include "../workspace.hpp"
 
@@ -66,7 +67,10 @@ static void multiply(const Gemm& g) {
   const Cut columns = column_panels(g.N);
   for (index_t p = 0; p < columns.count(); ++p) tiles += ceil_div(g.M, height.of[columns.size(p)]);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (int t = 0; t < g.threads; ++t) multiply_tiles(g, tiles * t / g.threads, tiles * (t + 1) / g.threads);
+  for (int t = 0; t < g.threads; ++t) {
+    const FlagsOfThread flags(g);
+    multiply_tiles(g, tiles * t / g.threads, tiles * (t + 1) / g.threads);
+  }
 }
 
 static void multiply_upright(const Gemm& job) {
@@ -91,6 +95,7 @@ constinit const Algorithm microkernel = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -9,6 +9,7 @@
 
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -41,6 +42,7 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
   const Workspace workspace(part * at_once);
 #pragma omp parallel num_threads(g.threads)
   for (index_t first = 0; first < parts; first += at_once) {
+    const FlagsOfThread flags(g);
     const index_t last = min(parts, first + at_once);
     const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
     if (part)
@@ -79,6 +81,7 @@ static void run(const Gemm& job) {
 
 #pragma omp parallel num_threads(g.threads)
   {
+    const FlagsOfThread flags(g);
     const index_t thread = omp_get_thread_num();
     float* const b_strip = workspace.data() + for_a + thread * for_b;
     std::int32_t* drawn = all_drawn;
@@ -122,6 +125,7 @@ constinit const Algorithm openmp = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -8,6 +8,7 @@
 // thirty steps of K on that costs more than the plain stores of `blocked`.
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
 #include "../workspace.hpp"
@@ -118,8 +119,10 @@ static void run(const Gemm& job) {
   if (g.threads == 1) return multiply(g, 0, g.M, workspace.data());
   const index_t share = ceil_div(g.M, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (int t = 0; t < g.threads; ++t)
+  for (int t = 0; t < g.threads; ++t) {
+    const FlagsOfThread flags(g);
     multiply(g, min(g.M, t * share), min(g.M, (t + 1) * share), workspace.data() + t * scratch);
+  }
 }
 
 constinit const Algorithm outer = {
@@ -128,6 +131,7 @@ constinit const Algorithm outer = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

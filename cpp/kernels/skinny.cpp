@@ -9,6 +9,7 @@
 // faster.
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
+#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -128,7 +129,10 @@ static void run(const Gemm& job) {
 
   const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (int t = 0; t < g.threads; ++t) multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
+  for (int t = 0; t < g.threads; ++t) {
+    const FlagsOfThread flags(g);
+    multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
+  }
 }
 
 constinit const Algorithm skinny = {
@@ -137,6 +141,7 @@ constinit const Algorithm skinny = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
+    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -38,7 +38,8 @@ static inline Gemm transpose(const Gemm& g) {
           .C = {g.C.data, g.C.col_stride, g.C.row_stride},
           .alpha = g.alpha,
           .beta = g.beta,
-          .threads = g.threads};
+          .threads = g.threads,
+          .raised = g.raised};
 }
 
 // Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.
