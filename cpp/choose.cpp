@@ -34,6 +34,11 @@ static index_t deep_edge(const Gemm& g) {
 // columns enough to run along.
 constexpr index_t outer_steps = 4, outer_elements = 256 * 256;
 
+// A product whose matrices stay in L2 together needs no copies: measured on a Zen 5, `microkernel` is 1.02 to 1.07
+// times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond 1 MiB.
+constexpr index_t small_steps = 512;
+static index_t small_elements() { return std::min<index_t>(cache_sizes().l2, 1 << 20) / index_t{sizeof(float)}; }
+
 // A product with few rows, B large. The choice for few columns is that for the transposed job.
 static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, index_t K, bool transposed) {
   const bool rows_contiguous = B.col_stride == 1, columns_contiguous = B.row_stride == 1;
@@ -79,10 +84,11 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
       (job->C.col_stride == 1 || job->C.row_stride == 1))
     return {frugalblas_find_entry("outer"), memory_threads, "short K: writing C sets the pace"};
 
+  const index_t elements = job->M * job->K + job->K * job->N + job->M * job->N;
   // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
   const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
-  const bool small = job->M * job->N <= 100 * 100 && job->K <= 256;
+  const bool small = job->K <= small_steps && elements <= small_elements();
   const bool few = (upright ? job->M : job->N) <= few_rows;
   if (in_place && (small || few)) return {microkernel, threads, "small: packing would cost more than it saves"};
   if (threads > 1 && flops <= side_by_side_flops && job->M >= side_by_side_rows * threads)
