@@ -238,6 +238,13 @@ MUTANTS = [
         "test_matmul.py",
     ),
     Mutant(
+        "flags of the threads of one product are lost",
+        "cpp/simd/flags.hpp",
+        "*raised_ |= mine;",
+        "*raised_ |= 0 * mine;",
+        "test_matmul.py::test_warnings_are_numpys",
+    ),
+    Mutant(
         "flags of other threads are lost",
         "cpp/team.hpp",
         "if (const int raised = raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
