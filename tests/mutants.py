@@ -249,7 +249,7 @@ MUTANTS = [
         "cpp/team.hpp",
         "if (const int raised = raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
         "if (const int raised = 0 * raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
-        "test_matmul.py::test_warnings_are_numpys",
+        "test_matmul.py::test_warnings_of_every_product_of_a_batch",
     ),
     Mutant(
         "a triangle takes the rung of its part",

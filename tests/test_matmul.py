@@ -293,6 +293,15 @@ def test_warnings_are_numpys(n, threads):
         assert warned(lambda: matmul(ones, ones, threads=threads)) == [], "a flag of the call before"
 
 
+def test_warnings_of_every_product_of_a_batch():
+    """Whichever thread computes it."""
+    b = np.full((60, 60), 3e38, np.float32)
+    for overflowing in range(40):
+        batch = np.zeros((40, 60, 60), np.float32)
+        batch[overflowing] = 3e38
+        assert warned(lambda batch=batch: matmul(batch, b, threads=3)) == ["overflow encountered in matmul"]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_padding_raises_no_flag(threads):
     """Ragged shapes leave lanes of registers and panels unused: nothing in them may overflow, divide or be invalid."""
