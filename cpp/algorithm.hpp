@@ -13,7 +13,6 @@ struct Algorithm {
   // C.
   void (*run)(const Gemm&);
   const char* precisions = "fp32";  // what `precision=` may be, the default first
-  bool reports_flags = false;       // its teams fill Gemm::raised; for other rungs, team.hpp opens regions to do so
 };
 
 }  // namespace fb

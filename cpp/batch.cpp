@@ -4,8 +4,10 @@
 // to itself. The rung follows from the shape of one product, so its bits are those of a call of its own either way.
 #include <algorithm>
 #include <atomic>
+#include <cfenv>
 
 #include "core.hpp"
+#include "flags.hpp"
 #include "team.hpp"
 
 namespace fb {
@@ -22,15 +24,7 @@ Gemm item(const Batch& batch, index_t i) {
   return job;
 }
 
-// Without the detour by frugalblas_run where nothing goes wrong: a small product takes 50 ns.
-inline Status run_item(const Algorithm* algorithm, const Batch& batch, const Gemm& job) {
-  if (job.threads == 1) {
-    try {
-      algorithm->run(job);
-      return Status::done;
-    } catch (...) {  // again, by whoever knows what to do then: C has not been written to
-    }
-  }
+Status run_item(const Algorithm* algorithm, const Batch& batch, const Gemm& job) {
   return batch.always ? frugalblas_run_always(algorithm, &job) : frugalblas_run(algorithm, &job);
 }
 
@@ -38,11 +32,10 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
   Gemm job = batch.first;
   job.threads = threads;
   int raised = 0;
-  if (threads > 1 && algorithm->reports_flags) job.raised = &raised;
+  job.raised = &raised;
   Status status = Status::done;
   for (index_t i = 0; i < batch.count && status == Status::done; ++i) {
-    status = threads == 1 || job.raised ? run_item(algorithm, batch, job)
-                                        : with_flags_of_team(threads, [&] { return run_item(algorithm, batch, job); });
+    status = run_item(algorithm, batch, job);
     job.A.data += batch.a_step;
     job.B.data += batch.b_step;
     job.C.data += batch.c_step;
@@ -52,14 +45,14 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
 }
 
 Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int threads) {
-  FlagsOfTeam flags;
+  int raised = 0;
   const FixedTeam fixed(threads);
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
 #pragma omp parallel num_threads(threads)
   {
-    flags.enter();
+    const FlagsOfThread flags(&raised);
 #pragma omp for schedule(dynamic, turn)
     for (index_t i = 0; i < batch.count; ++i) {
       if (status.load(std::memory_order_relaxed) != Status::done) continue;
@@ -68,9 +61,8 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
       const Status ended = run_item(algorithm, batch, job);
       if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
     }
-    flags.leave();
   }
-  flags.merge();
+  if (raised) std::feraiseexcept(raised);
   return status;
 }
 

@@ -6,11 +6,11 @@
 //
 // BLAS has no way to fail halfway, so nothing here does: a block of one element needs no scratch memory.
 #include <algorithm>
+#include <cfenv>
 #include <memory>
 #include <new>
 
 #include "core.hpp"
-#include "team.hpp"
 
 namespace fb {
 namespace {
@@ -81,5 +81,8 @@ void frugalblas_run_triangle(const Variant* variant, const Gemm* job, bool upper
   const Algorithm* const algorithm = frugalblas_algorithm(choice.entry, variant);
   const index_t n = std::min(g.M, diagonal_block);
   const std::unique_ptr<float[]> scratch(new (std::nothrow) float[static_cast<std::size_t>(n * n)]);
-  with_flags_of_team(g.threads, [&] { run_halves(algorithm, g, upper, scratch.get(), scratch ? diagonal_block : 1); });
+  int raised = 0;
+  g.raised = &raised;
+  run_halves(algorithm, g, upper, scratch.get(), scratch ? diagonal_block : 1);
+  if (raised) std::feraiseexcept(raised);
 }

@@ -36,10 +36,10 @@ How it is measured:
 * Each library runs in a process of its own; for each product they take turns, round by round, in rotating order. A
   ratio is the median over rounds of the two times in that round; with several runs, the median of the runs' ratios.
 * All get the same N(0,1) operands from one seed, in memory allocated the same way, and the same number of threads,
-  read back from the library. One thread is pinned to one CPU. The next turn begins when all
-  threads of the last one sleep, and a round in which a team was kept on fewer CPUs than it has threads is repeated,
-  whoever it happens to. Settings in the caller's environment that would slow a peer are
-  dropped; BLIS, which does not know the newest CPUs, is told to use its AVX-512 kernels.
+  read back from the library. One thread is pinned to one CPU. The next turn begins when all threads of the last one
+  sleep, and a round in which a team was kept on fewer CPUs than it has threads is repeated, whoever it happens to.
+  Settings in the caller's environment that would slow a peer are dropped; BLIS, which does not know the newest
+  CPUs, is told to use its AVX-512 kernels.
 * Every result is checked against float64 with the error bound of a float32 product before anything is timed.
 * BLAS functions are called from a compiled loop. Ours is called the same way where the build has `cblas_sgemm`,
   else, like torch, from Python, which small products then pay for. The groups *small* and *batches* are calls from

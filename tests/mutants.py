@@ -113,8 +113,8 @@ MUTANTS = [
     Mutant(
         "B in place: a team's parts of K all read the first of B",
         "cpp/kernels/openmp.cpp",
-        "at(g.B, pc, jc), nullptr",
-        "at(g.B, 0 * pc, jc), nullptr",
+        "a_block(q), at(g.B, pc, jc)",
+        "a_block(q), at(g.B, 0 * pc, jc)",
         "test_strategies.py",
     ),
     Mutant(
@@ -239,16 +239,23 @@ MUTANTS = [
     ),
     Mutant(
         "flags of the threads of one product are lost",
-        "cpp/simd/flags.hpp",
+        "cpp/flags.cpp",
         "*raised_ |= mine;",
         "*raised_ |= 0 * mine;",
         "test_matmul.py::test_warnings_are_numpys",
     ),
     Mutant(
-        "flags of other threads are lost",
-        "cpp/team.hpp",
-        "if (const int raised = raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
-        "if (const int raised = 0 * raised_.load(std::memory_order_relaxed)) std::feraiseexcept(raised);",
+        "flags of a plain loop's threads are lost",
+        "cpp/kernels/accumulate.cpp",
+        "const FlagsOfThread flags(g.raised);",
+        "const FlagsOfThread flags(nullptr);",
+        "test_matmul.py::test_warnings_of_every_strategy",
+    ),
+    Mutant(
+        "flags of the threads of a batch are lost",
+        "cpp/batch.cpp",
+        "const FlagsOfThread flags(&raised);",
+        "const FlagsOfThread flags(nullptr);",
         "test_matmul.py::test_warnings_of_every_product_of_a_batch",
     ),
     Mutant(

@@ -302,6 +302,16 @@ def test_warnings_of_every_product_of_a_batch():
         assert warned(lambda batch=batch: matmul(batch, b, threads=3)) == ["overflow encountered in matmul"]
 
 
+@pytest.mark.parametrize("strategy", [s for s in RUNGS if not s.interpreted and s.fixed_bits], ids=str)
+def test_warnings_of_every_strategy(strategy):
+    """Whichever of its threads computes the row that overflows."""
+    b = np.full((30, 50), 3e38, np.float32)
+    for row in range(40):
+        a = np.zeros((40, 30), np.float32)
+        a[row] = 3e38
+        assert warned(lambda a=a: matmul(a, b, algo=strategy.algo, threads=3)) == ["overflow encountered in matmul"]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_padding_raises_no_flag(threads):
     """Ragged shapes leave lanes of registers and panels unused: nothing in them may overflow, divide or be invalid."""

@@ -37,7 +37,8 @@ def _tool(name: str) -> str | None:
 
 class Tree:
     def __init__(self, folder: Path) -> None:
-        self.source, self.build, self.package = folder / "source", folder / "build", folder / "package"
+        self.source, self.package = folder / "source", folder / "package"
+        self.build = self.source / "build" / "tree"
         self.source.mkdir(parents=True)
         for name in SOURCES:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
@@ -55,11 +56,12 @@ class Tree:
                 f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
                 "-DFRUGALBLAS_CUDA=OFF",  # no test of a copy is about it, and it takes long
                 *(f"-D{name}={value}" for name, value in options.items()),
-            ]
+            ],
+            self.source,
         )
 
     def compile(self, *targets: str) -> None:
-        run([_tool("cmake"), "--build", self.build, *(["--target", *targets] if targets else [])])
+        run([_tool("cmake"), "--build", self.build, *(["--target", *targets] if targets else [])], self.source)
 
     def assemble(self) -> dict[str, str]:
         """Makes an importable package of what was built; the environment variables with which Python finds it."""
@@ -78,8 +80,10 @@ class BuildError(Exception):
     pass
 
 
-def run(command: list[object]) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+def run(command: list[object], source: Path | None = None) -> str:
+    """What a command prints. A ccache in use takes paths below `source` as relative: a copy finds the same objects."""
+    environment = {**os.environ, **({"CCACHE_BASEDIR": str(source)} if source else {})}
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment)
     if done.returncode:
         raise BuildError(f"{command[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done.stdout

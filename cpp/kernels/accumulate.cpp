@@ -4,13 +4,15 @@
 // of one per step. The gain is small here, and that is the lesson: the time goes into waiting for B, whose next element
 // down a column is always in another cache line. `transposed` turns that walk into a straight one.
 #include "../algorithm.hpp"
+#include "../flags.hpp"
 #include "../simd/matrix.hpp"
 
 namespace fb::FB_VARIANT {
 
 static void run(const Gemm& g) {
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (index_t i = 0; i < g.M; ++i)
+  for (index_t i = 0; i < g.M; ++i) {
+    const FlagsOfThread flags(g.raised);
     for (index_t j = 0; j < g.N; ++j) {
       const float* a = at(g.A, i, 0).data;
       const float* b = at(g.B, 0, j).data;
@@ -19,6 +21,7 @@ static void run(const Gemm& g) {
       for (index_t k = 0; k < g.K; ++k) sum += a[k * g.A.col_stride] * b[k * g.B.row_stride];
       *c = g.beta == 0 ? g.alpha * sum : g.alpha * sum + g.beta * *c;
     }
+  }
 }
 
 constinit const Algorithm accumulate = {

@@ -8,8 +8,8 @@
 // Still wasted with several threads: each takes its own rows of C and packs all of B for itself; `openmp` does not.
 // Change block sizes in simd/blocking.hpp, the tile in simd/tile.hpp; the loops below need no change for either.
 #include "../algorithm.hpp"
+#include "../flags.hpp"
 #include "../simd/blocking.hpp"
-#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -27,8 +27,8 @@ static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a
       if (a_block) pack_a_block(mc, kc, A, a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
         const index_t nc = min(block.NC, g.N - jc);
-        StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
-                                b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+        StripProduct product = {mc,          nc,     kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc),
+                                a_is_far(g), b_strip};
         if (in_place)
           multiply_in_place(product);
         else
@@ -54,7 +54,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(units, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g);
+    const FlagsOfThread flags(g.raised);
     const index_t first = t * share, last = min(units, first + share);
     if (first < last)
       multiply_rows(first * MR, (last == units ? g.M : last * MR) - first * MR, workspace.data() + t * (for_a + for_b));
@@ -67,7 +67,6 @@ constinit const Algorithm blocked = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

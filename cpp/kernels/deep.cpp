@@ -10,8 +10,8 @@
 
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
+#include "../flags.hpp"
 #include "../simd/blocking.hpp"
-#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -101,7 +101,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel for num_threads(g.threads) schedule(dynamic)
     for (index_t chunk = 0; chunk < chunks; ++chunk) {
-      const FlagsOfThread flags(g);
+      const FlagsOfThread flags(g.raised);
       multiply(chunk, omp_get_thread_num());
     }
   }
@@ -114,7 +114,6 @@ constinit const Algorithm deep = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -10,7 +10,7 @@
 #include <omp.h>
 
 #include "../algorithm.hpp"
-#include "../simd/flags.hpp"
+#include "../flags.hpp"
 #include "../simd/pack.hpp"
 #include "../workspace.hpp"
 
@@ -136,7 +136,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel num_threads(g.threads)
     {
-      const FlagsOfThread flags(g);
+      const FlagsOfThread flags(g.raised);
 #pragma omp for schedule(static)  // its closing barrier: the rows are complete
       for (index_t chunk = 0; chunk < (copy_a ? chunks : 0); ++chunk) copy_chunk(chunk);
 #pragma omp for schedule(static) nowait
@@ -152,7 +152,6 @@ constinit const Algorithm dot = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -6,7 +6,7 @@
 // Still wasted, on large matrices: each step of k reads B from another row, another page, and once the columns of B no
 // longer fit the cache they are fetched again for every MR rows of C. `blocked` copies them into cache-sized panels.
 #include "../algorithm.hpp"
-#include "../simd/flags.hpp"
+#include "../flags.hpp"
 #include "../simd/pack.hpp"
 #include "../workspace.hpp"
 
@@ -17,21 +17,14 @@ static Blocks blocks(const Gemm&) { return {MR, NR, 0, 0, 0}; }
 // Rows of a tile of nv registers: narrow ones are taller, so that there are fewer of them. Addresses of more than 12
 // rows would not stay in registers.
 constexpr int TALLEST = 12;
-struct Heights {
-  int of[NV + 1];
-};
-template <int... nv>
-constexpr Heights make_heights(Indices<nv...>) {
-  return {{0, (MR * NV / (nv + 1) < TALLEST ? MR * NV / (nv + 1) : TALLEST)...}};
-}
-constexpr Heights height = make_heights(IndicesBelow<NV>::type{});
+constexpr int height(index_t nv) { return nv < NV ? TALLEST : MR; }
 
 struct TallTable {
   TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]
 };
 template <int mr, int nv, Source source>
 constexpr TileFunction tall_tile() {
-  if constexpr (mr <= height.of[nv]) return compute_tile<mr, nv, source>;
+  if constexpr (mr <= height(nv)) return compute_tile<mr, nv, source>;
   return nullptr;
 }
 template <Source source, int... i>
@@ -49,7 +42,7 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
     const int nr = static_cast<int>(min(nv * VL, g.N - j));
     const TallTable& table = nr % VL == 0 ? tall_table<Source::direct> : tall_table<Source::direct_edge>;
     for (index_t i = 0; i < g.M; ++tile) {
-      const int mr = static_cast<int>(next_part(g.M - i, height.of[nv]));
+      const int mr = static_cast<int>(next_part(g.M - i, height(nv)));
       if (tile >= first && tile < last)
         run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, g.K,
                  {at(g.A, i, 0).data, g.A.row_stride, g.A.col_stride, at(g.B, 0, j).data, g.B.row_stride}, g.alpha,
@@ -61,14 +54,14 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
 }
 
 static void multiply(const Gemm& g) {
-  // No team: opening one costs more than a small product.
+  // All tiles without a team: opening one costs more than a small product.
   if (g.threads == 1) return multiply_tiles(g, 0, g.M * g.N);
   index_t tiles = 0;
   const Cut columns = column_panels(g.N);
-  for (index_t p = 0; p < columns.count(); ++p) tiles += ceil_div(g.M, height.of[columns.size(p)]);
+  for (index_t p = 0; p < columns.count(); ++p) tiles += ceil_div(g.M, height(columns.size(p)));
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g);
+    const FlagsOfThread flags(g.raised);
     multiply_tiles(g, tiles * t / g.threads, tiles * (t + 1) / g.threads);
   }
 }
@@ -85,7 +78,7 @@ static void multiply_upright(const Gemm& job) {
 
 // Without a copy of the job where none is needed: that is a tenth of the time of a 16 x 16 product.
 static void run(const Gemm& job) {
-  if (is_lying(job)) return multiply_upright(transpose(job));
+  if (is_column_major(job.C)) return multiply_upright(transpose(job));
   multiply_upright(job);
 }
 
@@ -95,7 +88,6 @@ constinit const Algorithm microkernel = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -5,13 +5,15 @@
 // memory with A or B; and each step down B lands in another cache line, of which it uses 4 bytes of 64.
 // `accumulate` removes the first, `transposed` the second.
 #include "../algorithm.hpp"
+#include "../flags.hpp"
 #include "../simd/matrix.hpp"
 
 namespace fb::FB_VARIANT {
 
 static void run(const Gemm& g) {
 #pragma omp parallel for num_threads(g.threads) schedule(static)
-  for (index_t i = 0; i < g.M; ++i)
+  for (index_t i = 0; i < g.M; ++i) {
+    const FlagsOfThread flags(g.raised);
     for (index_t j = 0; j < g.N; ++j) {
       const float* a = at(g.A, i, 0).data;
       const float* b = at(g.B, 0, j).data;
@@ -21,6 +23,7 @@ static void run(const Gemm& g) {
       for (index_t k = 0; k < g.K; ++k) *c += a[k * g.A.col_stride] * b[k * g.B.row_stride];
       *c = g.alpha * *c + old;
     }
+  }
 }
 
 constinit const Algorithm naive = {

@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "../algorithm.hpp"
+#include "../flags.hpp"
 #include "../simd/blocking.hpp"
-#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -42,7 +42,7 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
   const Workspace workspace(part * at_once);
 #pragma omp parallel num_threads(g.threads)
   for (index_t first = 0; first < parts; first += at_once) {
-    const FlagsOfThread flags(g);
+    const FlagsOfThread flags(g.raised);
     const index_t last = min(parts, first + at_once);
     const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
     if (part)
@@ -56,8 +56,8 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
     const index_t nc = min(registers * (thread + 1) / g.threads * VL, g.N) - jc;
     for (index_t q = first; q < last; ++q) {
       const index_t pc = q * block.KC, kc = min(block.KC, g.K - pc);
-      multiply_in_place({g.M, nc, kc, at(g.A, 0, pc), a_block(q), false, at(g.B, pc, jc), nullptr, false, g.alpha,
-                         pc == 0 ? g.beta : 1, at(g.C, 0, jc)});
+      multiply_in_place(
+          {g.M, nc, kc, at(g.A, 0, pc), a_block(q), at(g.B, pc, jc), g.alpha, pc == 0 ? g.beta : 1, at(g.C, 0, jc)});
     }
     if (last < parts) {
 #pragma omp barrier  // nobody repacks what another still reads
@@ -81,7 +81,7 @@ static void run(const Gemm& job) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const FlagsOfThread flags(g);
+    const FlagsOfThread flags(g.raised);
     const index_t thread = omp_get_thread_num();
     float* const b_strip = workspace.data() + for_a + thread * for_b;
     std::int32_t* drawn = all_drawn;
@@ -98,8 +98,8 @@ static void run(const Gemm& job) {
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
           const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,      nc,    kc,      A,    a_block,        a_is_far(g), at(g.B, pc, jc),
-                                  b_strip, false, g.alpha, beta, at(g.C, ic, jc)};
+          StripProduct product = {mc,          nc,     kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc),
+                                  a_is_far(g), b_strip};
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture
@@ -125,7 +125,6 @@ constinit const Algorithm openmp = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

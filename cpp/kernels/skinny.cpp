@@ -8,8 +8,8 @@
 // them. Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is
 // faster.
 #include "../algorithm.hpp"
+#include "../flags.hpp"
 #include "../simd/blocking.hpp"
-#include "../simd/flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../workspace.hpp"
 
@@ -130,7 +130,7 @@ static void run(const Gemm& job) {
   const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g);
+    const FlagsOfThread flags(g.raised);
     multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
   }
 }
@@ -141,7 +141,6 @@ constinit const Algorithm skinny = {
     .unavailable = nullptr,
     .blocks = blocks,
     .run = run,
-    .reports_flags = true,
 };
 
 }  // namespace fb::FB_VARIANT

@@ -81,12 +81,13 @@ struct StripProduct {
   index_t mc, nc, kc;
   ConstMatrix A;
   const float* a_block;  // A packed; null: read A in place
-  bool far;              // A, all of it, is larger than caches
   ConstMatrix B;
-  float* b_strip;  // B packed, once `packed` says so
-  bool packed;
   float alpha, beta;
   Matrix C;
+  // Where B is packed:
+  bool far = false;          // A, all of it, is larger than caches
+  float* b_strip = nullptr;  // B packed, once `packed` says so
+  bool packed = false;
 };
 
 // Rows ir..ir+mr-1 of A as a tile reads them.
@@ -110,7 +111,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
       float* const b_panel = s.b_strip + jr * s.kc;
       TileOperands op = a_operand(s, ir, mr);
-      op.b = op.ahead = b_panel;
+      op.b = b_panel;
       const Matrix C = at(s.C, ir, jr);
       if (copying && q == first) {
         op.b = at(s.B, 0, jr).data;

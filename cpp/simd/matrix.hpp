@@ -43,8 +43,8 @@ static inline Gemm transpose(const Gemm& g) {
 }
 
 // Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.
-static inline bool is_lying(const Gemm& g) { return g.C.col_stride != 1 && g.C.row_stride == 1; }
-static inline Gemm with_adjacent_columns(const Gemm& g) { return is_lying(g) ? transpose(g) : g; }
+static inline bool is_column_major(const Matrix& C) { return C.col_stride != 1 && C.row_stride == 1; }
+static inline Gemm with_adjacent_columns(const Gemm& g) { return is_column_major(g.C) ? transpose(g) : g; }
 
 // C = alpha * (sums of `chunks` parts of K, each (M,N), in their order) + beta * C. Uses up the sums.
 static inline void add_up(const Gemm& g, index_t chunks, float* sums) {

@@ -32,7 +32,7 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Some sources: what will be wanted later; at every step a cache line of it is asked for.
+  // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
 };
@@ -77,11 +77,10 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying;
   constexpr bool fetches = source == Source::fetching || source == Source::fetching_row;
-  constexpr bool asks_ahead = packed || rows || fetches;
   constexpr int lines_ahead = source == Source::fetching_row ? LINES : 1;
   const float* ahead = op.ahead;
   for (index_t k = 0; k < kc; ++k, a += a_k, b += b_k) {
-    if (asks_ahead) {
+    if (fetches) {
 #pragma GCC unroll 4
       for (int l = 0; l < lines_ahead; ++l) __builtin_prefetch(ahead + l * LINE, 0, 2);  // into L2: L1 is full
       ahead += op.ahead_k;

@@ -18,7 +18,7 @@ DARK: Final = ("#79b4ff", "#f2602f", "#3fe0a5", "#f0c4df", "#3d84c6", "#f5bd45",
 PAPER, INK = "#ffffff", "#16181d"  # the grounds they are drawn on
 MARKERS: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")  # Vega's names
 MATPLOTLIB_MARKERS: Final = ("o", "s", "^", "D", "v", "P")
-LOOKS: Final = 42  # colours times markers, which have no common factor: so many shifts until a look returns
+LOOKS: Final = len(LIGHT) * len(MARKERS)  # no common factor: so many shifts until a look returns
 DASHES: Final = (6, 3)  # of a series on several threads, whose markers are hollow
 
 KINDS: Final = {  # of the registry: what the colours of a bar chart stand for
