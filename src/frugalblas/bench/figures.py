@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .cases import Size, Strategy
 from .cases import size_of as size_of  # used from here all over
-from .records import LADDER, CaseRecord, PeakRecord, Result, StudyRecord
+from .records import LADDER, CaseRecord, Mark, PeakRecord, Result, StudyRecord, TraceRecord
 from .schema import study_of
 
 REFERENCE_NAME = "openblas"
@@ -62,6 +62,12 @@ def why_no_joules(result: Result) -> str | None:
     """The reason alone, without what earlier versions put before it."""
     reason = result["energy"]["reason"]
     return reason and reason.removeprefix("none. ").removeprefix("no joules: ")
+
+
+def readings(trace: TraceRecord, mark: Mark) -> list[tuple[float, float]]:
+    """Seconds and watts of a marked stretch of a trace."""
+    begin, end = mark["begin_seconds"], mark["end_seconds"]
+    return [(at, w) for at, w in zip(trace["seconds"], trace["watts"], strict=True) if begin <= at <= end]
 
 
 def describe(record: CaseRecord) -> str:

@@ -183,12 +183,11 @@ Stretch = tuple[str, list[tuple[float, float]]]
 
 def stretches(trace: TraceRecord) -> tuple[list[Stretch], int]:
     """What ran, with seconds from the first reading and watts; and how many readings were joined into a point."""
-    readings = list(zip(trace["seconds"], trace["watts"], strict=True))
-    joined = max(1, math.ceil(len(readings) / POINTS))
-    begin = readings[0][0] if readings else 0.0
+    joined = max(1, math.ceil(len(trace["seconds"]) / POINTS))
+    begin = min(trace["seconds"], default=0.0)
     found = []
     for mark in trace["marks"]:
-        inside = [(at - begin, w) for at, w in readings if mark["begin_seconds"] <= at <= mark["end_seconds"]]
+        inside = [(at - begin, w) for at, w in figures.readings(trace, mark)]
         bins = [inside[i : i + joined] for i in range(0, len(inside), joined)]
         means = [(statistics.fmean(at for at, _ in some), statistics.fmean(w for _, w in some)) for some in bins]
         found.append((mark["name"], means))

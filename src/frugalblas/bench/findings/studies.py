@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
 from .. import figures, roof, text
 from ..cases import Size
@@ -16,6 +16,14 @@ from ..records import CaseRecord, Result
 from ..studies.gpu import WHERE
 
 WORTH_SAYING = 1.1  # a smaller ratio may be noise
+Key = TypeVar("Key", bound=Hashable)
+
+
+def _grouped(records: Iterable[CaseRecord], key: Callable[[CaseRecord], Key]) -> dict[Key, list[CaseRecord]]:
+    groups: dict[Key, list[CaseRecord]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 def _fastest(records: Iterable[CaseRecord]) -> CaseRecord | None:
@@ -23,8 +31,7 @@ def _fastest(records: Iterable[CaseRecord]) -> CaseRecord | None:
 
 
 def _ratio(a: CaseRecord, b: CaseRecord) -> str:
-    ratio = figures.interleaved_ratio(a, b, figures.flops_rate) or 1.0
-    return f"{text.number(ratio)}x"
+    return text.times(figures.interleaved_ratio(a, b, figures.flops_rate))
 
 
 def _speed(record: CaseRecord) -> str:
@@ -37,9 +44,7 @@ def _percent(share: float | None) -> str:
 
 def sizes(part: Result) -> list[str]:
     """Which strategy leads from small to large, and which loses most on the way."""
-    curves: dict[str, list[CaseRecord]] = {}
-    for record in timed(part):
-        curves.setdefault(name_of(record), []).append(record)
+    curves = _grouped(timed(part), name_of)
     at = sorted({figures.size_of(record) for record in timed(part)}, key=lambda size: size.flops)
     best = _fastest(timed(part))
     if len(at) < 2 or best is None:
@@ -70,11 +75,8 @@ def threads(part: Result) -> list[str]:
     said = []
     for size in figures.sizes(part):
         at_size = [record for record in timed(part) if figures.size_of(record) == size]
-        curves: dict[str, list[CaseRecord]] = {}
-        for record in at_size:
-            if not record.get("series"):
-                curves.setdefault(figures.describe(record), []).append(record)
-        for name, records in curves.items():
+        plain = (record for record in at_size if not record.get("series"))
+        for name, records in _grouped(plain, figures.describe).items():
             said += _curve(f"At {size}, {name}", name, records)
         best = _fastest(record for record in at_size if record.get("series"))
         if best is not None:
@@ -103,9 +105,8 @@ def _curve(start: str, name: str, records: list[CaseRecord]) -> list[str]:
 def flags(part: Result) -> list[str]:
     """What flags are worth to the strategy they matter most to, and to the one they matter least to."""
     gains = []
-    key = lambda r: (r["strategy"], r["threads"], str(figures.size_of(r)))  # noqa: E731
-    for (name, _, size), group in itertools.groupby(sorted(timed(part), key=key), key):
-        records = list(group)
+    groups = _grouped(timed(part), lambda r: (r["strategy"], r["threads"], figures.size_of(r)))
+    for (name, _, size), records in groups.items():
         best, worst = _fastest(records), min(records, key=figures.gflops)
         if best is not None and best is not worst:
             gains.append((figures.gflops(best) / figures.gflops(worst), name, size, best, worst))
@@ -128,8 +129,8 @@ def _variant(record: CaseRecord) -> str:
 def blocks(part: Result) -> list[str]:
     """The best block sizes of each strategy, and what the worst cost."""
     said = []
-    for (name, size), group in itertools.groupby(timed(part), lambda r: (figures.label_of(r), figures.size_of(r))):
-        records = [r for r in group if parameters(r)]
+    swept = (record for record in timed(part) if parameters(record))
+    for (name, size), records in _grouped(swept, lambda r: (figures.label_of(r), figures.size_of(r))).items():
         if len(records) > 1:
             best, worst = max(records, key=figures.gflops), min(records, key=figures.gflops)
             found = ", ".join(f"{key} {value}" for key, value in parameters(best).items())
@@ -193,12 +194,7 @@ def power(part: Result) -> list[str]:
     for trace in part.get("traces", []):
         watts: dict[str, list[float]] = {}
         for mark in trace["marks"]:
-            inside = (
-                w
-                for at, w in zip(trace["seconds"], trace["watts"], strict=True)
-                if mark["begin_seconds"] <= at <= mark["end_seconds"]
-            )
-            watts.setdefault(mark["name"], []).extend(inside)
+            watts.setdefault(mark["name"], []).extend(w for _, w in figures.readings(trace, mark))
         means = {name: statistics.fmean(values) for name, values in watts.items() if values}
         idle = means.pop("idle", None)
         if idle is None or not means:
