@@ -44,11 +44,14 @@ static void multiply_panels(index_t kc, const PanelOperands& op, float alpha, fl
     for (int p = 0; p < panels; ++p) {
 #pragma GCC unroll 4
       for (int line = 0; line < nv * VL; line += LINE) __builtin_prefetch(next + p * panel + line, 0, 2);
+      vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
-      for (int v = 0; v < nv; ++v) {
-        const vec b_part = load(b + p * panel + v * VL);
+      for (int v = 0; v < nv; ++v) b_row[v] = load(b + p * panel + v * VL);
 #pragma GCC unroll 16
-        for (int i = 0; i < mr; ++i) acc[i][p * nv + v] += a[i] * b_part;
+      for (int i = 0; i < mr; ++i) {
+        const vec a_element = broadcast(a[i]);
+#pragma GCC unroll 4
+        for (int v = 0; v < nv; ++v) multiply_add(acc[i][p * nv + v], a_element, b_row[v]);
       }
     }
   }

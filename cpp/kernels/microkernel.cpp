@@ -14,10 +14,13 @@ namespace fb::FB_VARIANT {
 
 static Blocks blocks(const Gemm&) { return {MR, NR, 0, 0, 0}; }
 
-// Rows of a tile of nv registers: narrow ones are taller, so that there are fewer of them. Addresses of more than 12
-// rows would not stay in registers.
+// Rows of a tile of nv registers: narrow ones are taller, as many as there are accumulators for, so that there are
+// fewer of them. Addresses of more than 12 rows would not stay in registers.
 constexpr int TALLEST = 12;
-constexpr int height(index_t nv) { return nv < NV ? TALLEST : MR; }
+constexpr int height(index_t nv) {
+  const int rows = MR * NV / static_cast<int>(nv);
+  return rows < TALLEST ? rows : TALLEST;
+}
 
 struct TallTable {
   TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]

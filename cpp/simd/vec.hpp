@@ -2,7 +2,8 @@
 //
 // `vec` is as wide as the widest register the variant's instruction set has, so the same kernel source becomes SSE,
 // AVX, AVX-512 or NEON code. `acc += a * b` on vecs is one FMA per register where the instruction set has FMA.
-// Intrinsics appear only for masked access, which the vector extension cannot say.
+// Intrinsics appear only for masked access, which the vector extension cannot say, and one instruction is spelled out,
+// multiply_add.
 #pragma once
 #include "../gemm.hpp"
 #if defined(__SSE__)
@@ -46,6 +47,18 @@ static inline void store_register(float* p, Register<W> v) {
 }
 static inline vec load(const float* p) { return load_register<VL>(p); }
 static inline void store(float* p, vec v) { store_register<VL>(p, v); }
+static inline vec broadcast(float x) { return x - vec{}; }  // subtracting zero changes no value, not even -0
+
+// acc += a * b. Where registers are as few as AVX2's, the instruction is spelled out: of a tile that takes all 16, GCC
+// 12 moves accumulators from one register to another and on to the stack, and reads an operand from memory again for
+// every FMA. Measured on a Zen 3: a loop of 4 x 3 accumulators is 1.4 times as fast.
+static inline void multiply_add(vec& acc, vec a, vec b) {
+#if defined(__FMA__) && !defined(__AVX512F__)
+  asm("vfmadd231ps %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b));
+#else
+  acc += a * b;
+#endif
+}
 
 // The first n lanes, 0 < n < VL: never touches memory beyond them. Lanes from n on load as the last of the n: real
 // data, so that computing with them raises no floating-point flag that the first n do not raise.
