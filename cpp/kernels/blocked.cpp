@@ -27,8 +27,9 @@ static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a
       if (a_block) pack_a_block(mc, kc, A, a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
         const index_t nc = min(block.NC, g.N - jc);
-        StripProduct product = {mc,          nc,     kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc),
-                                a_is_far(g), b_strip};
+        StripProduct product = {
+            mc,     nc, kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc), a_is_far(g), rows_in_groups(g),
+            b_strip};
         if (in_place)
           multiply_in_place(product);
         else

@@ -27,7 +27,7 @@ static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 // Columns of a strip: a share for every thread, so that none has to copy what another copies too, if that leaves tiles
 // of full width; and no more than stay in half of L2.
 static index_t strip_columns(const Gemm& g, const Blocks& block) {
-  const index_t most = max(block.NC, cache_sizes().l2 / 2 / (block.KC * index_t{sizeof(float)}) / NR * NR);
+  const index_t most = max(block.NC, strip_floats(g) / block.KC / NR * NR);
   const index_t share = ceil_div(g.N, g.threads * ceil_div(g.N, g.threads * most));
   return share >= 2 * NR ? round_up(share, VL) : equal_part(g.N, most, NR);
 }
@@ -98,8 +98,18 @@ static void run(const Gemm& job) {
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
           const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,          nc,     kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc),
-                                  a_is_far(g), b_strip};
+          StripProduct product = {mc,
+                                  nc,
+                                  kc,
+                                  A,
+                                  a_block,
+                                  at(g.B, pc, jc),
+                                  g.alpha,
+                                  beta,
+                                  at(g.C, ic, jc),
+                                  a_is_far(g),
+                                  rows_in_groups(g),
+                                  b_strip};
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture

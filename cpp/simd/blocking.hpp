@@ -13,11 +13,14 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
   return round_up(ceil_div(total, ceil_div(total, units * unit)), unit);
 }
 
-// Where rows are few, copying rows of B into panels is a large part of the work, each store taking the FMA units a
-// cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one. Measured
-// against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor for
-// squares.
-static inline bool b_in_place(const Gemm& g) { return g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M; }
+// Where rows are few, copying rows of B into panels is a large part of the work, each 512-bit store taking the FMA
+// units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
+// Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
+// for squares. Narrower stores cost the FMA units nothing: with AVX2, measured on a Zen 3, copying is 1.2 to 1.5 times
+// as fast.
+static inline bool b_in_place(const Gemm& g) {
+  return VL == 16 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
+}
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
 // reads columns in place, a cache line for every step of k, where A is not much larger than L1: measured, 1.04 to 1.15
@@ -26,7 +29,17 @@ static inline bool columns_in_place(const Gemm& g) {
   return g.A.row_stride == 1 && g.A.col_stride != 1 && !b_in_place(g) &&
          g.M * g.K <= 2 * cache_sizes().l1d / index_t{sizeof(float)};
 }
-static inline bool packs_a(const Gemm& g) { return g.A.col_stride != 1 && !columns_in_place(g); }
+
+// The cores that AVX2 code is for have half the L1 and L2 of those with AVX-512. There, rows of an A beyond L2 are
+// packed too, and multiplied in groups of panels that stay in L2 beside the strip of B: A is fetched from L3 by half as
+// many strips, in one long run. Measured on a Zen 3 (32 and 512 KiB): 1.13 to 1.15 times as fast at 2048, 1.06 at 1000,
+// no difference at 768. Not measured with AVX-512.
+static inline bool rows_in_groups(const Gemm& g) {
+  return VL == 8 && g.M * g.K > 2 * cache_sizes().l2 / index_t{sizeof(float)};
+}
+static inline bool packs_a(const Gemm& g) {
+  return (g.A.col_stride != 1 && !columns_in_place(g)) || (rows_in_groups(g) && !b_in_place(g));
+}
 
 // The job or its transpose, whichever the loops suit better. Rows of C should be contiguous, to be stored by registers.
 // But where C is flat, what counts is the large operand: it should not need a packing pass of its own, so either be A
@@ -45,8 +58,21 @@ static inline Gemm oriented(const Gemm& job) {
 static inline bool a_is_far(const Gemm& g) { return g.M * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)}; }
 
 // An MR x KC panel of A is read NC/NR times and should stay in L1, while B streams past it: half of L1. Longer parts of
-// K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained.
-static inline index_t kc_max() { return min(768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)})); }
+// K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained, on a Zen 3 beyond 512.
+static inline index_t kc_max() {
+  return min(VL == 8 ? 512 : 768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)}));
+}
+
+// Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
+// group of panels.
+static inline index_t strip_floats(const Gemm& g) {
+  const index_t l2 = cache_sizes().l2 / index_t{sizeof(float)};
+  return rows_in_groups(g) ? l2 / 4 * 3 : l2 / 2;
+}
+// Panels of A in a group: they take a quarter of L2.
+static inline index_t panels_in_group(index_t kc) {
+  return max(1, cache_sizes().l2 / 4 / (MR * kc * index_t{sizeof(float)}));
+}
 
 // Block sizes follow the shape and the caches, never the thread count: results do not depend on it.
 static inline Blocks cache_blocks(const Gemm& g) {
@@ -60,9 +86,9 @@ static inline Blocks cache_blocks(const Gemm& g) {
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : 768), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
-  // The packed KC x NC strip of B is read M/MR times and must stay in L2, beside the panels of A and C: half of L2. A
-  // short K makes it wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in memory.
-  const index_t NC = equal_part(g.N, cache.l2 / 2 / (KC * bytes), NR);
+  // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
+  // memory.
+  const index_t NC = equal_part(g.N, strip_floats(g) / KC, NR);
   // The MC x KC block of A is read N/NC times; where it is packed it must stay in L3, which other cores and tenants
   // share: a quarter, and at most 8 MiB, to keep scratch memory in bounds.
   const index_t mc_max = min(cache.l3 / 4, 8 << 20) / (kc_max() * bytes);
@@ -86,6 +112,7 @@ struct StripProduct {
   Matrix C;
   // Where B is packed:
   bool far = false;          // A, all of it, is larger than caches
+  bool groups = false;       // panels of A take turns, rows_in_groups
   float* b_strip = nullptr;  // B packed, once `packed` says so
   bool packed = false;
 };
@@ -103,32 +130,35 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   const bool copying = !s.packed && s.B.col_stride == 1;
   if (!s.packed && !copying) pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
-  for (index_t q = first; q < last; ++q) {
-    const index_t ir = row_cut.start(q);
+  const auto multiply_tile = [&](index_t q, index_t p) {
+    const index_t ir = row_cut.start(q), jr = column_cut.start(p) * VL;
     const int mr = static_cast<int>(row_cut.size(q));
-    for (index_t p = 0; p < column_cut.count(); ++p) {
-      const index_t jr = column_cut.start(p) * VL;
-      const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
-      float* const b_panel = s.b_strip + jr * s.kc;
-      TileOperands op = a_operand(s, ir, mr);
-      op.b = b_panel;
-      const Matrix C = at(s.C, ir, jr);
-      if (copying && q == first) {
-        op.b = at(s.B, 0, jr).data;
-        op.b_k = s.B.row_stride;
-        op.b_copy = b_panel;
-        tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      } else if (s.a_block) {
-        tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      } else if (s.A.col_stride != 1) {
-        op.b_k = column_cut.size(p) * VL;
-        tile<Source::direct>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      } else if (s.far) {
-        tile<Source::far_rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      } else {
-        tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      }
+    const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
+    float* const b_panel = s.b_strip + jr * s.kc;
+    TileOperands op = a_operand(s, ir, mr);
+    op.b = b_panel;
+    const Matrix C = at(s.C, ir, jr);
+    if (copying && q == first) {
+      op.b = at(s.B, 0, jr).data;
+      op.b_k = s.B.row_stride;
+      op.b_copy = b_panel;
+      tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    } else if (s.a_block) {
+      tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    } else if (s.A.col_stride != 1) {
+      op.b_k = column_cut.size(p) * VL;
+      tile<Source::direct>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    } else if (s.far) {
+      tile<Source::far_rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    } else {
+      tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
     }
+  };
+  const index_t group = s.groups ? panels_in_group(s.kc) : 1;
+  for (index_t begin = first; begin < last; begin += group) {
+    const index_t end = min(last, begin + group);
+    for (index_t p = 0; p < column_cut.count(); ++p)
+      for (index_t q = begin; q < end; ++q) multiply_tile(q, p);
   }
 }
 
