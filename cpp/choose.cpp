@@ -34,10 +34,16 @@ static index_t deep_edge(const Gemm& g) {
 // columns enough to run along.
 constexpr index_t outer_steps = 4, outer_elements = 256 * 256;
 
-// A product whose matrices stay in L2 together needs no copies: measured on a Zen 5, `microkernel` is 1.02 to 1.07
-// times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond 1 MiB.
+// A product whose matrices stay in L2 together needs no copies: measured on a Zen 5 with AVX-512, `microkernel` is 1.02
+// to 1.07 times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond
+// 1 MiB. With AVX2, on a Zen 3, it is from 96^3 on 0.85 to 0.95 times as fast: B should stay in L1.
+// `blocked` cuts no K up to small_steps either, so the choice between them, which depends on strides, changes no bits.
 constexpr index_t small_steps = 512;
-static index_t small_elements() { return std::min<index_t>(cache_sizes().l2, 1 << 20) / index_t{sizeof(float)}; }
+static index_t small_elements() {
+  static const bool wide = cpu_supports("v4");
+  const CacheSizes& cache = cache_sizes();
+  return (wide ? std::min<index_t>(cache.l2, 1 << 20) : 3 * cache.l1d) / index_t{sizeof(float)};
+}
 
 // A product with few rows, B large. The choice for few columns is that for the transposed job.
 static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, index_t K, bool transposed) {
@@ -88,9 +94,9 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
   const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
-  const bool small = job->K <= small_steps && elements <= small_elements();
-  const bool few = (upright ? job->M : job->N) <= few_rows;
-  if (in_place && (small || few)) return {microkernel, threads, "small: packing would cost more than it saves"};
+  const bool small = elements <= small_elements() || (upright ? job->M : job->N) <= few_rows;
+  if (in_place && small && job->K <= small_steps)
+    return {microkernel, threads, "small: packing would cost more than it saves"};
   if (threads > 1 && flops <= side_by_side_flops && job->M >= side_by_side_rows * threads)
     return {blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "too little work for a team"};
