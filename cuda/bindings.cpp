@@ -118,11 +118,13 @@ PYBIND11_MODULE(_cuda, m) {
       .def("__dlpack_device__", &Buffer::dlpack_device)
       .def("__dlpack__", &Buffer::dlpack, py::kw_only(), py::arg("stream") = py::none(),
            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
-  m.def("multiply_host", [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
-                            const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device) {
-    const Kernel& kernel = find(name);
-    const Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
-    py::gil_scoped_release release;
-    multiply_host(kernel, job, device);
-  });
+  m.def("multiply_host",
+        [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
+           const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device, int threads) {
+          const Kernel& kernel = find(name);
+          const Job job = make_job(M, N, K, A, B, C, alpha, beta, precision, accumulate);
+          py::gil_scoped_release release;
+          multiply_host(kernel, job, device, threads);
+        });
+  m.def("free_workspace", free_workspace, py::call_guard<py::gil_scoped_release>());
 }

@@ -116,6 +116,8 @@ CublasLibrary cublas_library() {
   return {loaded->path, version};
 }
 
-const Kernel cublas = {.workspace_bytes = nullptr, .run = run, .shared_bytes = nullptr, .tiles = 0};
+// Not side by side: the same bits are promised where one stream is active. [cuBLAS documentation, 2.1.4]
+const Kernel cublas = {
+    .workspace_bytes = nullptr, .run = run, .shared_bytes = nullptr, .tiles = 0, .side_by_side = false};
 
 }  // namespace fb::cuda

@@ -50,6 +50,7 @@ struct Kernel {
   cudaError_t (*run)(const Job&);              // enqueues the job; cudaSuccess, or what the runtime said
   std::size_t (*shared_bytes)(const Job&);     // dynamic shared memory of one block; nullptr: none
   int tiles;                                   // how many tiles Job::tile may name; 0: it has none
+  bool side_by_side = true;                    // jobs on two streams at once give the same bits as in turn
 };
 
 __host__ __device__ constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }

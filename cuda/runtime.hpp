@@ -27,6 +27,14 @@ void check(cudaError_t error, const char* what);
 // Enqueues `job` on its stream, which belongs to `device`, with a workspace that lives as long as needed.
 void enqueue(const Kernel& kernel, Job job, int device);
 
+// The two halves of `enqueue`, on the current device: its processors and capability, which the runtime knows without
+// asking the device; and the kernel with its workspace.
+void describe_device(Job& job);
+void start(const Kernel& kernel, Job job);
+
+// Memory on the current device in the order of `stream`, out of a pool that is ours; nullptr for none.
+void* allocate_here(std::size_t bytes, cudaStream_t stream);
+
 // Memory on `device` in the order of `stream`. Freeing never throws: where the stream is gone, all work is waited for.
 void* allocate(std::size_t bytes, int device, cudaStream_t stream);
 void release(void* data, int device, cudaStream_t stream) noexcept;
@@ -39,7 +47,12 @@ bool passed(std::uintptr_t mark);
 void order_after(cudaStream_t stream, cudaStream_t earlier, int device);
 
 // The same product of matrices in host memory, with any strides BLAS can express, on `device`; returns when C is there.
-// A and C travel in panels of rows through pinned buffers, while the GPU computes the panels before; B goes first.
-void multiply_host(const Kernel& kernel, Job job, int device);
+// `threads` at most copy between the arrays and pinned memory. Its bits are a function of the shape alone. Products of
+// several threads on one device come one after the other.
+void multiply_host(const Kernel& kernel, Job job, int device, int threads);
+
+// Returns what is kept for the calls that follow: pinned slots and streams, unless a product is under way, and memory
+// of the GPUs.
+void free_workspace() noexcept;
 
 }  // namespace fb::cuda

@@ -42,6 +42,9 @@ class FakeCuda:
         self.asked += 1
         return self._status
 
+    def free_workspace(self):
+        pass
+
     def cublas(self):
         return self.library, 130000 if self.library else 0
 
@@ -75,9 +78,10 @@ class FakeCuda:
         self.calls.append(("enqueue", job[0], device, stream))
         self._compute(*job)
 
-    def multiply_host(self, *job_device):
-        *job, device = job_device
+    def multiply_host(self, *job_device_threads):
+        *job, device, threads = job_device_threads
         self.calls.append(("multiply_host", job[0], device, None))
+        self.threads = threads
         self._compute(*job)
 
 

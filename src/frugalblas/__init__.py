@@ -16,13 +16,13 @@ del TYPE_CHECKING
 if not getattr(_sys.modules.get("_frugalblas_command"), "without_kernels", False):
     from importlib.metadata import version as _version
 
-    from ._core import explain, free_workspace, matmul, sgemm
+    from ._core import explain, matmul, sgemm
     from .accuracy import accuracy
     from .algorithms import Algorithm, AlgorithmUnavailable, algorithms
     from .controller import register as _register
     from .packed import PackedMatrix, pack
     from .patch import Patch, patch_numpy, unpatch_numpy
-    from .system import info
+    from .system import free_workspace, info
     from .threads import get_num_threads, num_threads, set_num_threads
 
     __version__ = _version("frugalblas")

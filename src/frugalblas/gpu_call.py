@@ -9,6 +9,7 @@ from . import gpu, makers, streams
 from .algorithms import AlgorithmUnavailable
 from .arrays import Array, producer_stream
 from .arrays import describe as describe_array
+from .threads import get_num_threads
 
 # Places in Precision and Accumulate of cuda/launch.h. fp16_acc16 sums in fp16 too, as on the course's slides.
 PRECISIONS = {"fp32": (0, 0), "tf32": (1, 0), "fp16": (2, 0), "fp16_acc16": (2, 1), "bf16": (3, 0)}
@@ -154,7 +155,7 @@ def multiply(
     if M and N:
         job = (*_job(algo, (M, N, K), a, b, c, trans_a, trans_b), alpha, beta, *PRECISIONS[precision])
         if device is None:
-            cuda.multiply_host(*job, 0)
+            cuda.multiply_host(*job, 0, get_num_threads())
         else:
             streams.release(cuda)
             _order(cuda, places, work, device)

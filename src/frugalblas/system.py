@@ -1,4 +1,4 @@
-"""What frugalblas found on this machine."""
+"""What frugalblas found on this machine, and what it keeps of it between calls."""
 
 import platform
 import sys
@@ -39,3 +39,14 @@ def info() -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
     }
+
+
+def free_workspace() -> None:
+    """Returns what is kept for the calls that follow: this thread's scratch memory, pinned memory, memory of the GPUs.
+
+    What a call of another thread is using stays.
+    """
+    _core.free_workspace()
+    cuda = sys.modules.get("frugalblas._cuda")  # not loaded: nothing is kept there
+    if cuda is not None:
+        cuda.free_workspace()
