@@ -1,6 +1,7 @@
-"""Seeded faults in the CUDA kernels: does the emulator notice? Each is built into a copy, on which the fuzz must fail.
+"""Seeded faults in the CUDA kernels and their host side: does the emulator notice? Each must fail the fuzz of a copy.
 
-Before that: the kernels as they are, and golden vectors (cuda/golden.cu), recorded and replayed. Then faults in both.
+Before that, what is there as it is: the kernels, golden vectors (cuda/golden.cu), recorded and replayed, and the way of
+host arrays on the fake runtime. Then faults in all three.
 
     python tests/cuda_mutants.py             all of them, two at a time; prints what the fuzz said of each
     python tests/cuda_mutants.py wait mask   those whose name contains a word
@@ -21,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TILED, WMMA, SHARED, CUBLAS = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh", "cublas.cpp"
+HOST, STAGING, RUNTIME = "multiply_host.cpp", "staging.cpp", "runtime.cpp"
 PTX_TWINS, MMA_TWIN, BF16_TWIN = "emu/ptx.hpp", "emu/mma.h", "emu/cuda_bf16.h"
 TIMEOUT_SECONDS = 1200  # of a loaded machine; alone, the longest takes some 30
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -35,11 +37,13 @@ class Mutant:
     fault: str
     """What takes its place."""
     kernel: str = ""
-    """Whose fuzz must fail, by default that of the kernel in `file`; "golden": the replay of golden vectors."""
+    """Whose fuzz must fail, by default that of the kernel in `file`; "golden": the replay of golden vectors; "host":
+    the fuzz of host arrays, the default for their files; "model": their model of time.
+    """
 
     @property
     def killer(self) -> str:
-        return self.kernel or Path(self.file).stem
+        return self.kernel or ("host" if self.file in (HOST, STAGING, RUNTIME) else Path(self.file).stem)
 
 
 MUTANTS = [
@@ -232,6 +236,92 @@ MUTANTS = [
         "k = 0; k < K - 1; ++k)\n            for",
         "golden",
     ),
+    # Of the way of host arrays, on a runtime whose copies land as late as they may.
+    Mutant("host: a slot is filled before its copy has left", HOST, " || !passed(ring_.up.event(sent_))", ""),
+    Mutant("host: a slot is emptied before it is there", HOST, " || !passed(ring_.down.event(emptied_))", ""),
+    Mutant("host: one result too many under way", HOST, "< emptied_ + SLOTS", "<= emptied_ + SLOTS"),
+    Mutant(
+        "host: a kernel does not wait for its panel",
+        HOST,
+        'check(cudaStreamWaitEvent(stream, ring_.sent, 0), "waiting for a panel");',
+        "",
+    ),
+    Mutant("host: a kernel starts one piece early", HOST, "uploads <= sent_;", "uploads <= sent_ + 1;"),
+    Mutant(
+        "host: a result does not wait for its kernel",
+        HOST,
+        "check(cudaStreamWaitEvent(ring_.down.stream, ring_.computed[awaited_++], 0)",
+        "check((++awaited_, cudaSuccess)",
+    ),
+    Mutant(
+        "host: a panel is marked once for all",
+        HOST,
+        "check(cudaEventRecord(ring_.sent, ring_.up.stream)",
+        "if (!started_) check(cudaEventRecord(ring_.sent, ring_.up.stream)",
+    ),
+    Mutant("host: memory is freed under work", HOST, "~Drain() { ring.drain(); }", "~Drain() { (void)ring; }"),
+    Mutant(
+        "host: a failure waits for no kernel",
+        STAGING,
+        "for (const Stream& stream : compute) cudaStreamSynchronize",
+        ";//",
+    ),
+    Mutant(
+        "host: not ready is taken for an error",
+        HOST,
+        "if (error == cudaErrorNotReady) cudaGetLastError();",
+        "",
+    ),
+    Mutant("host: two products in one ring", HOST, "const std::lock_guard lock(kept.in_use);", ""),
+    Mutant("host: a ring in use is freed", STAGING, "std::try_to_lock); idle)", "std::defer_lock); !idle)"),
+    Mutant("host: locks held at a fork", STAGING, "[] { registry = new Registry; }", "[] {}"),
+    Mutant("host: a pool that keeps nothing", RUNTIME, "POOL_KEEPS_BYTES = 1 << 30", "POOL_KEEPS_BYTES = 0"),
+    Mutant(
+        "host: memory of a failed call is kept",
+        HOST,
+        "const DeviceMemory a(bytes(A), stream), b(",
+        "const DeviceMemory& a = *new DeviceMemory(bytes(A), stream);\n  const DeviceMemory b(",
+    ),
+    Mutant("host: the last part of a row is long", HOST, "std::min(cols, m.cols - j)", "cols"),
+    Mutant("host: elements of two bytes", HOST, "m.type == Type::fp32 ? 4 : 2", "4"),
+    Mutant("host: pitch of the panel", HOST, "static_cast<std::size_t>(to.ld * to.size)", "width"),
+    Mutant("host: transposed A, panel by rows", HOST, "part(a_, job.A.transposed, row", "part(a_, false, row"),
+    Mutant("host: C is not sent", HOST, "if (job_.beta != 0) cut", "if (false) cut"),
+    Mutant(
+        "host: C is sent behind its kernel",
+        HOST,
+        "plan_.steps.push_back({job, plan_.uploads.size()});",
+        "plan_.steps.push_back({job, plan_.uploads.size() - (job.beta != 0)});",
+    ),
+    Mutant("host: parts of C share memory", HOST, "c_ += round_up(rows * cols * host.size, ALIGNMENT);", ""),
+    Mutant(
+        "host: gaps taken for elements", STAGING, "from.ld == from.cols && to.ld == to.cols", "from.ld == from.cols"
+    ),
+    Mutant("host: the last run is long", STAGING, "std::min(RUN_BYTES, bytes - first)", "RUN_BYTES"),
+    Mutant(
+        "host: the last run is left out",
+        STAGING,
+        "per_row = ceil_div(bytes, RUN_BYTES)",
+        "per_row = std::max<index_t>(bytes / RUN_BYTES, 1)",
+    ),
+    Mutant("host: cuBLAS on several streams", HOST, "kernel_.side_by_side ? started_ %", "true ? started_ %"),
+    Mutant(
+        "model: the way up behind the way down",
+        HOST,
+        "if (sent_ == plan_.uploads.size() ||",
+        "if (requested_ > emptied_ || sent_ == plan_.uploads.size() ||",
+        "model",
+    ),
+    Mutant(
+        "model: results only behind the last panel",
+        HOST,
+        "    for (; requested_ < plan_.downloads.size() &&",
+        "    for (; sent_ == plan_.uploads.size() && requested_ < plan_.downloads.size() &&",
+        "model",
+    ),
+    Mutant("model: one kernel at a time", HOST, "kernel_.side_by_side ? started_ % COMPUTE_STREAMS : 0", "0", "model"),
+    Mutant("model: the whole of B first", HOST, "B_AHEAD = 2", "B_AHEAD = 99", "model"),
+    Mutant("model: one panel of everything", HOST, "ceil_div(extent, PANELS), ", "extent, ", "model"),
 ]
 
 
@@ -285,6 +375,45 @@ def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> s
     return said[0] if said else f"exit status {done.returncode}"
 
 
+HOST_FILES = (HOST, STAGING, RUNTIME, "emu/fake_runtime.cpp", "emu/fuzz_host.cpp")
+# How the fuzz of host arrays is built. The model moves 4096 x 4096 matrices: sanitized, it would take long.
+HOST_FLAGS = {"host": ["-O1", "-g1", "-DFB_SMALL_SLOTS", *SANITIZE], "model": ["-O1"]}
+
+
+def build_host(tree: Path, killer: str, sound: Path | None = None, changed: str = "") -> Path:
+    """The fuzz of host arrays, or the model; of a mutant: the changed file, and objects of the sound ones."""
+    folder = tree / killer
+    folder.mkdir()
+    flags, objects = ["-fopenmp", *HOST_FLAGS[killer]], []
+    for file in HOST_FILES:
+        name = f"{Path(file).stem}.o"
+        if sound is None or file == changed:
+            compile_source(tree, file, folder / name, *flags)
+        objects.append((folder if sound is None or file == changed else sound / killer) / name)
+    subprocess.run([*compiler(*flags), *map(str, objects), "-o", str(folder / "fuzz")], check=True)
+    return folder / "fuzz"
+
+
+def run_host(program: Path) -> str | None:
+    """None if all is well, else the first line that says why not. Teams sleep: there are more threads than CPUs."""
+    quiet = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    try:
+        done = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=quiet)
+    except subprocess.TimeoutExpired:
+        return f"no end after {TIMEOUT_SECONDS} s"
+    if done.returncode == 0:
+        return None
+    said = [line.strip() for line in done.stderr.splitlines() if "ERROR: A" in line or not line.startswith((" ", "="))]
+    return next((line for line in said if line), f"exit status {done.returncode}")
+
+
+def host_sound(tree: Path, killer: str) -> None:
+    """Builds and runs it without faults; exits if it fails."""
+    said = run_host(build_host(tree, killer))
+    if said:
+        raise SystemExit(f"the fuzz of host arrays fails without any fault: {said}")
+
+
 def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path, recorded: Path) -> str | None:
     """What the fuzz, or the replay, says of it; None if it survives."""
     tree = copy_tree(folder)
@@ -295,6 +424,8 @@ def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path,
     path.write_text(text.replace(mutant.source, mutant.fault), encoding="utf-8")
     if mutant.killer == "golden":
         return replay(build_golden(tree), [recorded])
+    if mutant.killer in HOST_FLAGS:
+        return run_host(build_host(tree, mutant.killer, recorded.parent, mutant.file))
     # First in the list, so that of inline functions that several objects have it is the changed one that is linked.
     changed = folder / "changed.o"
     objects = [changed, *(path for name, path in sound.items() if name != mutant.killer)]
@@ -328,7 +459,7 @@ def golden_vectors(tree: Path) -> Path:
 def build_sound(tree: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Path], Path]:
     """The objects of the program without faults, sanitized, by the names of their files; and the library of cuBLAS."""
     files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
-    files += ["cublas.cpp", "emu/emulator.cpp", "emu/fuzz.cpp"]
+    files += ["cublas.cpp", "emu/emulator.cpp", "emu/fake_runtime.cpp", "emu/fuzz.cpp"]
     files.sort(key=lambda file: -(ROOT / "cuda" / file).stat().st_size)  # the longest first
     sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
     list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem], "-O1", "-g1", *SANITIZE), files))
@@ -353,7 +484,9 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tree = copy_tree(Path(scratch, "sound"))
         recording = pool.submit(golden_vectors, tree)
-        killers = sorted({mutant.killer for mutant in chosen} - {"golden"})
+        killers = sorted({mutant.killer for mutant in chosen} - {"golden", *HOST_FLAGS})
+        for killer in sorted({mutant.killer for mutant in chosen} & {*HOST_FLAGS}):
+            host_sound(tree, killer)
         sound, fake = build_sound(tree, pool) if killers else ({}, tree)
         said = fuzz_sound(sound, fake, killers, pool)
         if said:

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "emulator.hpp"
+#include "host_api.h"
 
 #define __global__
 #define __device__
@@ -31,19 +32,6 @@ struct dim3 {
 
 #define threadIdx (fb::emu::current().index)
 #define blockIdx (fb::emu::block_index())
-
-enum cudaError_t {
-  cudaSuccess = 0,
-  cudaErrorInvalidValue = 1,
-  cudaErrorInitializationError = 3,
-  cudaErrorUnknown = 999
-};
-using cudaStream_t = struct Stream*;
-
-inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
 
 inline void __syncthreads(std::source_location where = std::source_location::current()) {
   fb::emu::block_barrier(where);
