@@ -35,7 +35,7 @@ static inline bool columns_in_place(const Gemm& g) {
 // many strips, in one long run. Measured on a Zen 3 (32 and 512 KiB): 1.13 to 1.15 times as fast at 2048, 1.06 at 1000,
 // no difference at 768. Not measured with AVX-512.
 static inline bool rows_in_groups(const Gemm& g) {
-  return VL == 8 && g.M * g.K > 2 * cache_sizes().l2 / index_t{sizeof(float)};
+  return VL == 8 && g.M > 2 * cache_sizes().l2 / index_t{sizeof(float)} / g.K;
 }
 static inline bool packs_a(const Gemm& g) {
   return (g.A.col_stride != 1 && !columns_in_place(g)) || (rows_in_groups(g) && !b_in_place(g));
