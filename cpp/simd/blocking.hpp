@@ -16,10 +16,10 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // Where rows are few, copying rows of B into panels is a large part of the work, each 512-bit store taking the FMA
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
 // Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
-// for squares. Narrower stores cost the FMA units nothing: with AVX2, measured on a Zen 3, copying is 1.2 to 1.5 times
-// as fast.
+// for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
+// on a Zen 3; with SSE2 and NEON neither was measured.
 static inline bool b_in_place(const Gemm& g) {
-  return VL == 16 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
+  return VL != 8 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
 }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
