@@ -83,7 +83,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
     // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
     const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;
     const index_t fitting = cache.l2 / 2 / ((2 * (NR + LINE) + g.M) * bytes);
-    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : 768), 1), g.N};
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
   // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
