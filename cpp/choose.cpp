@@ -34,15 +34,34 @@ static index_t deep_edge(const Gemm& g) {
 // columns enough to run along.
 constexpr index_t outer_steps = 4, outer_elements = 256 * 256;
 
+// Measured on a Zen 3, what follows is another matter without AVX-512.
+static bool has_avx512() {
+  static const bool has = cpu_supports("v4");
+  return has;
+}
+
 // A product whose matrices stay in L2 together needs no copies: measured on a Zen 5 with AVX-512, `microkernel` is 1.02
 // to 1.07 times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond
-// 1 MiB. With AVX2, on a Zen 3, it is from 96^3 on 0.85 to 0.95 times as fast: B should stay in L1.
-// `blocked` cuts no K up to small_steps either, so the choice between them, which depends on strides, changes no bits.
+// 1 MiB. On a Zen 3 it is 0.76 to 0.98 times as fast from 96^3 on: there, three matrices as large as L1.
 constexpr index_t small_steps = 512;
 static index_t small_elements() {
-  static const bool wide = cpu_supports("v4");
   const CacheSizes& cache = cache_sizes();
-  return (wide ? std::min<index_t>(cache.l2, 1 << 20) : 3 * cache.l1d) / index_t{sizeof(float)};
+  return (has_avx512() ? std::min<index_t>(cache.l2, 1 << 20) : 3 * cache.l1d) / index_t{sizeof(float)};
+}
+
+// Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,
+// with AVX2 all but 4, and copying B is little. Measured on a Zen 3: 1.1 to 2.4 times as fast; but half as fast where
+// rows of A are a multiple of 4 KiB apart, for 12 of them share a set of L1, which holds 8 lines.
+static bool narrow(const ConstMatrix& A, index_t columns, bool rows_of_c) {
+  return !has_avx512() && columns <= few_rows && A.col_stride == 1 && A.row_stride % 1024 != 0 && rows_of_c;
+}
+
+// Whether rows or columns are so few that packing the large operand does not pay. How that one lies decides, whatever
+// the strides of C.
+static bool few(const Gemm& g) {
+  return (g.M <= few_rows && g.B.col_stride == 1) || (g.N <= few_rows && g.A.row_stride == 1) ||
+         narrow(g.A, g.N, g.C.col_stride == 1) ||
+         narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
 }
 
 // A product with few rows, B large. The choice for few columns is that for the transposed job.
@@ -94,9 +113,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
   const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
-  const bool small = elements <= small_elements() || (upright ? job->M : job->N) <= few_rows;
-  if (in_place && small && job->K <= small_steps)
-    return {microkernel, threads, "small: packing would cost more than it saves"};
+  const bool small = in_place && job->K <= small_steps && elements <= small_elements();
+  if (small || few(*job)) return {microkernel, threads, "small: packing would cost more than it saves"};
   if (threads > 1 && flops <= side_by_side_flops && job->M >= side_by_side_rows * threads)
     return {blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "too little work for a team"};

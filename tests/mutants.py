@@ -61,16 +61,16 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "last column lost",
-        "cpp/kernels/blocked.cpp",
-        "const index_t nc = min(block.NC, g.N - jc);",
-        "const index_t nc = min(block.NC, g.N > 1 ? g.N - 1 - jc : 1);",
+        "cpp/simd/blocking.hpp",
+        ".nc = min(block.NC, g.N - jc),",
+        ".nc = min(block.NC, g.N > 1 ? g.N - 1 - jc : 1),",
         "test_strategies.py",
     ),
     Mutant(
         "K blocks overwrite instead of add",
-        "cpp/kernels/blocked.cpp",
-        "const float beta = pc == 0 ? g.beta : 1;",
-        "const float beta = g.beta;",
+        "cpp/simd/blocking.hpp",
+        ".beta = pc == 0 ? g.beta : 1,",
+        ".beta = g.beta,",
         "test_strategies.py",
     ),
     Mutant(

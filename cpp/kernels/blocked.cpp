@@ -2,7 +2,7 @@
 //
 // Course v6. Three loops cut the job into blocks that each fit one level of cache: an MC x KC block of A for L3, in it
 // one MR x KC panel for L1, and a KC x NC strip of B for L2, copied ("packed") into the order the register tile reads.
-//   for ic over M by MC, for pc over K by KC: pack A, if its rows are not contiguous;
+//   for ic over M by MC, for pc over K by KC: pack A, if its rows are not contiguous, or so long that it pays;
 //     for jc over N by NC: pack B;  for ir by MR, for jr by NR: tile
 // So every element is fetched from main memory a handful of times, and the tile seldom waits for a load.
 // Still wasted with several threads: each takes its own rows of C and packs all of B for itself; `openmp` does not.
@@ -21,15 +21,9 @@ static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a
   for (index_t ic = 0; ic < g.M; ic += block.MC) {
     const index_t mc = min(block.MC, g.M - ic);
     for (index_t pc = 0; pc < g.K; pc += block.KC) {
-      const index_t kc = min(block.KC, g.K - pc);
-      const float beta = pc == 0 ? g.beta : 1;  // later parts of K add to what the first one stored
-      const ConstMatrix A = at(g.A, ic, pc);
-      if (a_block) pack_a_block(mc, kc, A, a_block);
+      if (a_block) pack_a_block(mc, min(block.KC, g.K - pc), at(g.A, ic, pc), a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
-        const index_t nc = min(block.NC, g.N - jc);
-        StripProduct product = {
-            mc,     nc, kc, A, a_block, at(g.B, pc, jc), g.alpha, beta, at(g.C, ic, jc), a_is_far(g), rows_in_groups(g),
-            b_strip};
+        StripProduct product = strip_product(g, block, ic, pc, jc, a_block, b_strip);
         if (in_place)
           multiply_in_place(product);
         else

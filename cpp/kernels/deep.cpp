@@ -54,7 +54,8 @@ static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t colum
 
 // sums(M,N) = A(M,kc)·B(kc,N); `panels`: room for a slice of B, where its rows are not contiguous.
 static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels, float* sums) {
-  const Cut rows = row_panels(g.M), registers = column_panels(g.N);
+  const Cut registers = column_panels(g.N);
+  const Cut rows = {g.M, height(registers.size(0))};  // no panel is wider than the first
   const index_t slice = slice_steps(g);
   const bool in_place = g.B.col_stride == 1;
   for (index_t k = 0; k < kc; k += slice) {
@@ -74,12 +75,8 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
           op.b = at(B, 0, j).data;
           op.b_k = B.row_stride;
         }
-        const float beta = k == 0 ? 0 : 1;
-        const Matrix C = {sums + i * g.N + j, g.N, 1};
-        if (in_place && nr % VL)
-          tile<Source::direct_edge>(mr, nr, steps, op, 1, beta, C);
-        else
-          tile<Source::direct>(mr, nr, steps, op, 1, beta, C);
+        const TallTable& table = in_place && nr % VL ? tall_table<Source::direct_edge> : tall_table<Source::direct>;
+        run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, steps, op, 1, k == 0 ? 0 : 1, {sums + i * g.N + j, g.N, 1});
       }
     }
   }

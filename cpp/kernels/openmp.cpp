@@ -25,7 +25,7 @@ static index_t piece_after(index_t first, index_t panels) {
 static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
 // Columns of a strip: a share for every thread, so that none has to copy what another copies too, if that leaves tiles
-// of full width; and no more than stay in half of L2.
+// of full width; and no more than stay in L2 (strip_floats).
 static index_t strip_columns(const Gemm& g, const Blocks& block) {
   const index_t most = max(block.NC, strip_floats(g) / block.KC / NR * NR);
   const index_t share = ceil_div(g.N, g.threads * ceil_div(g.N, g.threads * most));
@@ -89,27 +89,13 @@ static void run(const Gemm& job) {
       const index_t mc = min(block.MC, g.M - ic), panels = row_panels(mc).count();
       for (index_t pc = 0; pc < g.K; pc += block.KC, drawn += strips) {
         const index_t kc = min(block.KC, g.K - pc);
-        const float beta = pc == 0 ? g.beta : 1;
-        const ConstMatrix A = at(g.A, ic, pc);
         if (a_block)
 #pragma omp for schedule(static)  // its closing barrier: the block is packed
-          for (index_t p = 0; p < panels; p += SIDE) pack_a_panels(mc, kc, A, p, a_block);
+          for (index_t p = 0; p < panels; p += SIDE) pack_a_panels(mc, kc, at(g.A, ic, pc), p, a_block);
 
         for (index_t s = 0; s < strips; ++s) {
-          const index_t strip = (s + thread * strips / g.threads) % strips, jc = strip * block.NC;
-          const index_t nc = min(block.NC, g.N - jc);
-          StripProduct product = {mc,
-                                  nc,
-                                  kc,
-                                  A,
-                                  a_block,
-                                  at(g.B, pc, jc),
-                                  g.alpha,
-                                  beta,
-                                  at(g.C, ic, jc),
-                                  a_is_far(g),
-                                  rows_in_groups(g),
-                                  b_strip};
+          const index_t strip = (s + thread * strips / g.threads) % strips;
+          StripProduct product = strip_product(g, block, ic, pc, strip * block.NC, a_block, b_strip);
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture

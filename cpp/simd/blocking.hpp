@@ -19,7 +19,7 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
 // on a Zen 3; with SSE2 and NEON neither was measured.
 static inline bool b_in_place(const Gemm& g) {
-  return VL != 8 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
+  return !avx2 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
 }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
@@ -30,16 +30,14 @@ static inline bool columns_in_place(const Gemm& g) {
          g.M * g.K <= 2 * cache_sizes().l1d / index_t{sizeof(float)};
 }
 
-// The cores that AVX2 code is for have half the L1 and L2 of those with AVX-512. There, rows of an A beyond L2 are
-// packed too, and multiplied in groups of panels that stay in L2 beside the strip of B: A is fetched from L3 by half as
-// many strips, in one long run. Measured on a Zen 3 (32 and 512 KiB): 1.13 to 1.15 times as fast at 2048, 1.06 at 1000,
-// no difference at 768. Not measured with AVX-512.
+// With AVX2, rows of an A beyond L2 are packed too, and multiplied in groups of panels that stay in L2 beside the strip
+// of B: A is fetched from L3 in long runs, by fewer strips. Measured on a Zen 3 (32 KiB of L1, 512 of L2): 1.14 times
+// as fast at 2048^3, 1.06 at 1000^3, no gain at 768^3, nor for up to 128 columns, which leave packing too little to
+// win.
 static inline bool rows_in_groups(const Gemm& g) {
-  return VL == 8 && g.M > 2 * cache_sizes().l2 / index_t{sizeof(float)} / g.K;
+  return avx2 && g.N > 128 && g.M > 2 * cache_sizes().l2 / index_t{sizeof(float)} / g.K;
 }
-static inline bool packs_a(const Gemm& g) {
-  return (g.A.col_stride != 1 && !columns_in_place(g)) || (rows_in_groups(g) && !b_in_place(g));
-}
+static inline bool packs_a(const Gemm& g) { return (g.A.col_stride != 1 && !columns_in_place(g)) || rows_in_groups(g); }
 
 // The job or its transpose, whichever the loops suit better. Rows of C should be contiguous, to be stored by registers.
 // But where C is flat, what counts is the large operand: it should not need a packing pass of its own, so either be A
@@ -59,9 +57,7 @@ static inline bool a_is_far(const Gemm& g) { return g.M * g.K > cache_sizes().l3
 
 // An MR x KC panel of A is read NC/NR times and should stay in L1, while B streams past it: half of L1. Longer parts of
 // K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained, on a Zen 3 beyond 512.
-static inline index_t kc_max() {
-  return min(VL == 8 ? 512 : 768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)}));
-}
+static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)})); }
 
 // Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
 // group of panels.
@@ -116,6 +112,23 @@ struct StripProduct {
   float* b_strip = nullptr;  // B packed, once `packed` says so
   bool packed = false;
 };
+
+// The one of block (ic,pc) of A and strip jc of B. Later parts of K add to what the first one stored.
+static inline StripProduct strip_product(const Gemm& g, const Blocks& block, index_t ic, index_t pc, index_t jc,
+                                         const float* a_block, float* b_strip) {
+  return {.mc = min(block.MC, g.M - ic),
+          .nc = min(block.NC, g.N - jc),
+          .kc = min(block.KC, g.K - pc),
+          .A = at(g.A, ic, pc),
+          .a_block = a_block,
+          .B = at(g.B, pc, jc),
+          .alpha = g.alpha,
+          .beta = pc == 0 ? g.beta : 1,
+          .C = at(g.C, ic, jc),
+          .far = a_is_far(g),
+          .groups = rows_in_groups(g),
+          .b_strip = b_strip};
+}
 
 // Rows ir..ir+mr-1 of A as a tile reads them.
 static inline TileOperands a_operand(const StripProduct& s, index_t ir, int mr) {

@@ -24,9 +24,9 @@ constexpr int MR = 4, NV = 3;  // 12 + 3 + 1 of 16: 7 loads to 12 FMAs, where 6 
 constexpr int MR = 6, NV = 2;  // 12 + 2 + 1 of 16, and one for products, which are not fused with the sum
 #endif
 // Steps of k in one round of the loop. With 12 FMAs a step, counting and branching are a seventh of its instructions;
-// where a core's front end is shared with another thread, they take that share of the time. Measured on a Zen 3 that
-// had such a neighbour: 2 steps are 1.1 to 1.2 times as fast as one, 4 no faster than 2. With the 24 FMAs of AVX-512
-// there was no difference.
+// where a core's front end is shared with another thread, they take that share of the time. Measured on a Zen 3 of a
+// cloud: 2 steps are up to 1.2 times as fast as one, 4 no faster than 2. With the 24 FMAs of AVX-512 there was no
+// difference.
 constexpr int STEPS = REGISTERS == 16 ? 2 : 1;
 constexpr int NR = NV * VL;
 constexpr int LINE = 64 / sizeof(float);       // elements of a cache line
@@ -160,6 +160,31 @@ constexpr TileTable make_tile_table(Indices<i...>) {
 }
 template <Source source>
 constexpr TileTable tile_table = make_tile_table<source>(typename IndicesBelow<MR * NV>::type{});
+
+// ---- tall tiles, where nothing is packed in panels of MR rows ----
+
+// Rows of a tile of nv registers: narrow ones are taller, as many as there are accumulators for, so that there are
+// fewer of them. Addresses of more than 12 rows would not stay in registers.
+constexpr int TALLEST = 12;
+constexpr int height(index_t nv) {
+  const int rows = MR * NV / static_cast<int>(nv);
+  return rows < TALLEST ? rows : TALLEST;
+}
+
+struct TallTable {
+  TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]
+};
+template <int mr, int nv, Source source>
+constexpr TileFunction tall_tile() {
+  if constexpr (mr <= height(nv)) return compute_tile<mr, nv, source>;
+  return nullptr;
+}
+template <Source source, int... i>
+constexpr TallTable make_tall_table(Indices<i...>) {
+  return {{tall_tile<i / NV + 1, i % NV + 1, source>()...}};
+}
+template <Source source>
+constexpr TallTable tall_table = make_tall_table<source>(typename IndicesBelow<TALLEST * NV>::type{});
 
 // One tile by `function` into a C of any strides: where rows of C are not contiguous, by way of a local tile.
 static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha,

@@ -350,7 +350,8 @@ cudaError_t run_on_the_clock(const Job& job) {
   return fb::fake::enqueue(job.stream, [] {}, 5 + whole * one_us, tiles / 132 / whole);
 }
 
-// The time of n x n x n, against the longest of what its way up, its way down and its kernels take alone.
+// The time of n x n x n, against the longest of what its way up, its way down and its kernels take alone. `at_least` is
+// what the model gave, less 0.01: its clock has no noise, so whatever orders things worse shows. No GPU was measured.
 void test_model(const char* what, index_t n, double tflops, bool trans_a, double at_least) {
   const Kernel modelled = {.workspace_bytes = nullptr, .run = run_on_the_clock, .shared_bytes = nullptr, .tiles = 0};
   kernel_tflops = tflops;
