@@ -71,8 +71,8 @@ static void multiply_upright(const Gemm& job) {
 // Reads B in place where it lies so in the job or in its transpose: a copy of it costs more than scattering C. If both
 // or neither offer that, C decides.
 static void run(const Gemm& job) {
-  const bool here = job.B.col_stride == 1, transposed = job.A.row_stride == 1;
-  if (here == transposed ? is_column_major(job.C) : transposed) return multiply_upright(transpose(job));
+  const bool upright = job.B.col_stride == 1, turned = job.A.row_stride == 1;
+  if (upright == turned ? is_column_major(job.C) : turned) return multiply_upright(transpose(job));
   multiply_upright(job);
 }
 
