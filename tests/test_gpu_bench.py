@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tree import ROOT
+from tree import ROOT, bench_gpu
 
 PROGRAM = ROOT / "bench" / "gpu" / "run_all.py"
 
@@ -65,7 +65,7 @@ def test_a_rehearsal_does_everything(rehearsed):
         assert set(case["joules_per_call"]) == {case["algo"], "cublas"}
     assert {entry["n"] for entry in result["passthrough"]} == {8, 32, 64}
     assert all(entry["error_u"] <= 1.01 * entry["n"] for entry in result["passthrough"])  # of the call through ctypes
-    assert [sorted(entry["tflops"]) for entry in result["host"]] == [["cublas", "cuda_tiled"]] * 3
+    assert [sorted(entry["tflops"]) for entry in result["host"]] == [["cublas", "cuda_tiled", "cuda_wmma"]] * 3
 
 
 def test_a_run_goes_on_where_it_was_cut_short(rehearsed, tmp_path):
@@ -81,6 +81,43 @@ def test_a_run_goes_on_where_it_was_cut_short(rehearsed, tmp_path):
     again = json.loads((tmp_path / "rehearsal.json").read_text(encoding="utf-8"))["cases"]
     assert [case["kernel_ms"] for case in again[:-1]] == kept
     assert all(again[-1][key] == lost[key] for key in ("algo", "precision", "M", "N", "K"))
+
+
+def test_the_commit_is_git_s_or_else_the_caller_s(monkeypatch, tmp_path):
+    steps = bench_gpu("steps")
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("PATH", str(tmp_path))  # without git
+    told = steps.environment("0123abc")
+    assert (told["commit"], told["unset"]) == ("0123abc", {"NVIDIA_TF32_OVERRIDE": "1"})
+    assert "NVIDIA_TF32_OVERRIDE" not in os.environ
+    (tmp_path / "git").write_text("#!/bin/sh\necho 4567def\n", encoding="utf-8")
+    (tmp_path / "git").chmod(0o755)
+    assert steps.environment("0123abc")["commit"] == "4567def"
+
+
+@pytest.fixture
+def bench():
+    """The measuring, of calls that cost 0.1 J each, seen by a counter that moves with every tenth."""
+    made = bench_gpu("measure").Bench(bench_gpu("rehearsal").torch(), None, lambda: 1000.0 * (made.calls // 10))
+    made.calls, made.sample_ms, made.energy_seconds = 0, 0.01, 0.0
+    return made
+
+
+def test_joules_are_counted_from_one_move_of_the_counter_to_another(bench):
+    def call(i):
+        bench.calls += 1
+
+    assert bench.joules(call, 1) == pytest.approx(0.1)
+    bench.calls = 7
+    assert bench.joules(call, 5) == pytest.approx(0.1)
+
+
+def test_of_slow_calls_there_are_fewer_samples(bench, monkeypatch):
+    calls = {"one": lambda i: None, "other": lambda i: None}
+    measure = bench_gpu("measure")
+    assert {len(found) for found in bench.interleaved(calls, lambda *_: 1.0).values()} == {measure.SAMPLES}
+    monkeypatch.setattr(measure, "SLOW_SECONDS", -1.0)
+    assert {len(found) for found in bench.interleaved(calls, lambda *_: 1.0).values()} == {measure.FEWEST_SAMPLES}
 
 
 def test_without_a_gpu_it_says_so(tmp_path):

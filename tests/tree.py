@@ -1,11 +1,13 @@
 """A copy of the source tree that a test may change, build and import, apart from the installed package."""
 
+import importlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("CMakeLists.txt", "pyproject.toml", "cpp", "cuda", "include", "src")
@@ -15,6 +17,16 @@ SITECUSTOMIZE = """
 import sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if "ScikitBuild" not in type(finder).__name__]
 """
+
+
+def bench_gpu(name: str) -> ModuleType:
+    """A module of bench/gpu, whose programs find each other in their folder."""
+    folder = str(ROOT / "bench" / "gpu")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
 
 
 def missing() -> str | None:

@@ -8,22 +8,28 @@ from typing import Any
 
 SAMPLES = 20
 SAMPLE_MS = 5.0  # calls of one sample, together
-ENERGY_SECONDS = 2.0  # NVML's counter moves some 10 times a second
+SLOW_SECONDS, FEWEST_SAMPLES = 2.0, 7  # of a call that is slower, so many samples as fit, but not fewer
+ENERGY_SECONDS = 1.0  # between two moves of NVML's counter, of which there are some 10 a second
+COUNTER_STANDS_SECONDS = 30.0  # without a move: longer than the slowest call
 # Operands come in turn from sets that together are three times the L2 of an H100 or H200, so that none is still there.
 OUT_OF_CACHE_BYTES = 3 * 60 * 2**20
 CHECKED_ROWS = 128  # of C, against float64
+# Values of cublas_api.h: cublasMath_t, cudaDataType by dtype, cublasComputeType_t, cublasGemmAlgo_t.
+PEDANTIC_MATH = 2
+DATA_TYPE = {"float32": 0, "float16": 2, "bfloat16": 14}
+COMPUTE_32F, COMPUTE_FAST = 68, {"fp16": 74, "bf16": 75, "tf32": 77}  # the latter round float32 operands
+DEFAULT_ALGORITHM = -1
 
 Call = Callable[[int], Any]
 
 
 class DirectCublas:
-    """cublasSgemm called through ctypes, in pedantic mode: what the passthrough is held against."""
+    """cuBLAS called through ctypes, in FP32 pedantic: what the passthrough and variants of kernels are held against."""
 
     def __init__(self, path: str) -> None:
         self._library = ctypes.CDLL(path)
         self._handle = ctypes.c_void_p()
         self._check(self._library.cublasCreate_v2(ctypes.byref(self._handle)))
-        self._check(self._library.cublasSetMathMode(self._handle, 2))  # CUBLAS_PEDANTIC_MATH
         self._one, self._zero = ctypes.c_float(1), ctypes.c_float(0)
 
     @staticmethod
@@ -31,14 +37,22 @@ class DirectCublas:
         if status:
             raise RuntimeError(f"cuBLAS said {status}")
 
-    def sgemm(self, A: Any, B: Any, out: Any, stream: int) -> None:
-        """out = A·B, all row-major: to cuBLAS, which counts columns first, out^T = B^T·A^T."""
-        (M, K), N = A.shape, B.shape[1]
-        m, n, k, lda, ldb, ldc = (ctypes.c_int64(size) for size in (N, M, K, N, K, N))
+    def multiply(self, A: Any, B: Any, out: Any, stream: int, precision: str = "fp32", trans_a: bool = False) -> None:
+        """out = op(A)·B, all row-major: to cuBLAS, which counts columns first, out^T = B^T·op(A)^T."""
+        (M, N), K = out.shape, B.shape[0]
+        m, n, k, lda, ldb, ldc = (ctypes.c_int64(size) for size in (N, M, K, N, M if trans_a else K, N))
         a, b, c = (ctypes.c_void_p(x.data_ptr()) for x in (B, A, out))
+        one, zero, ops = ctypes.byref(self._one), ctypes.byref(self._zero), (0, int(trans_a))
         self._check(self._library.cublasSetStream_v2(self._handle, ctypes.c_void_p(stream)))
-        one, zero = ctypes.byref(self._one), ctypes.byref(self._zero)
-        self._check(self._library.cublasSgemm_v2_64(self._handle, 0, 0, m, n, k, one, a, lda, b, ldb, zero, c, ldc))
+        self._check(self._library.cublasSetMathMode(self._handle, PEDANTIC_MATH if precision == "fp32" else 0))
+        if precision == "fp32":
+            shape = (m, n, k, one, a, lda, b, ldb, zero, c, ldc)
+            self._check(self._library.cublasSgemm_v2_64(self._handle, *ops, *shape))
+            return
+        kind = DATA_TYPE[str(A.dtype).removeprefix("torch.")]
+        compute = COMPUTE_FAST[precision] if kind == DATA_TYPE["float32"] else COMPUTE_32F
+        typed = (m, n, k, one, a, kind, lda, b, kind, ldb, zero, c, DATA_TYPE["float32"], ldc)
+        self._check(self._library.cublasGemmEx_64(self._handle, *ops, *typed, compute, DEFAULT_ALGORITHM))
 
 
 class Bench:
@@ -71,14 +85,30 @@ class Bench:
         return 1000 * (time.perf_counter() - started)
 
     def joules(self, call: Call, repeats: int) -> float:
-        """Of the whole board, for one call of many in a row."""
-        before, calls, until = self.energy_mj(), 0, time.monotonic() + self.energy_seconds
-        while calls == 0 or time.monotonic() < until:
+        """Of the whole board, for one call of many in a row: from one move of the counter to another."""
+        calls = 0
+
+        def go_on() -> None:
+            nonlocal calls
             for i in range(repeats):
                 call(i)
             self.torch.cuda.synchronize()
             calls += repeats
-        return (self.energy_mj() - before) / 1000 / calls
+
+        def next_move() -> tuple[float, int]:
+            """Where the counter is then, and the calls so far."""
+            before, until = self.energy_mj(), time.monotonic() + COUNTER_STANDS_SECONDS
+            while time.monotonic() < until:
+                go_on()
+                if (now := self.energy_mj()) != before:
+                    return now, calls
+            raise RuntimeError("the GPU's energy counter does not move")
+
+        first, until = next_move(), time.monotonic() + self.energy_seconds
+        while time.monotonic() < until:  # without a look at the counter, which the GPU would spend idle
+            go_on()
+        last = next_move()
+        return (last[0] - first[0]) / 1000 / (last[1] - first[1])
 
     # ---- what is timed ----
 
@@ -99,13 +129,23 @@ class Bench:
         wrong = (C[-CHECKED_ROWS:].double() - a @ b).abs() / (a.abs() @ b.abs())
         return float(wrong.max()) * 2.0**24
 
-    def interleaved(self, calls: dict[str, Call], one: Callable[[Call], float]) -> dict[str, list[float]]:
-        """Samples of each call in turn."""
+    def interleaved(self, calls: dict[str, Call], one: Callable[[str, Call], float]) -> dict[str, list[float]]:
+        """Samples of each call in turn, fewer of slow ones; `one` measures a call of that name."""
         samples: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(self.samples):
+        started = time.monotonic()
+        for number in range(self.samples):
+            if number >= FEWEST_SAMPLES and time.monotonic() > started + SLOW_SECONDS * len(calls):
+                break
             for name, call in calls.items():
-                samples[name].append(one(call))
+                samples[name].append(one(name, call))
         return samples
+
+    def repeats(self, calls: dict[str, Call]) -> dict[str, int]:
+        """How often each call is made for one sample."""
+        return {
+            name: max(1, min(200, int(self.sample_ms / max(self.kernel_ms(call, 2), 1e-3))))
+            for name, call in calls.items()
+        }
 
     def case(self, algo: str, precision: str, M: int, N: int, K: int) -> dict[str, Any]:
         """One kernel beside cuBLAS: kernel-only and device-resident times, joules, errors."""
@@ -122,14 +162,8 @@ class Bench:
             C[0].fill_(float("nan"))
             call(0)
             errors[name] = self.error_u(A[0], B[0], C[0])
-        repeats = {
-            name: max(1, min(200, int(self.sample_ms / max(self.kernel_ms(call, 2), 1e-3))))
-            for name, call in calls.items()
-        }
-        kernel = {name: [] for name in calls}
-        for _ in range(self.samples):
-            for name, call in calls.items():
-                kernel[name].append(self.kernel_ms(call, repeats[name]))
+        repeats = self.repeats(calls)
+        kernel = self.interleaved(calls, lambda name, call: self.kernel_ms(call, repeats[name]))
         medians = {name: statistics.median(values) for name, values in kernel.items()}
         return {
             **{"algo": algo, "precision": precision, "M": M, "N": N, "K": K},
@@ -137,7 +171,7 @@ class Bench:
             "tflops": {name: 2 * M * N * K / ms / 1e9 for name, ms in medians.items()},
             "ratio": medians["cublas"] / medians[algo],
             "kernel_ms": kernel,
-            "resident_ms": self.interleaved(calls, self.resident_ms),
+            "resident_ms": self.interleaved(calls, lambda _, call: self.resident_ms(call)),
             "joules_per_call": {name: self.joules(call, repeats[name]) for name, call in calls.items()},
         }
 
@@ -150,13 +184,13 @@ class Bench:
             "cublas": lambda i: self.frugalblas.sgemm(
                 A[i % len(A)], B[i % len(B)], out=C[i % len(C)], algo="cublas", precision="fp32"
             ),
-            "direct": lambda i: direct.sgemm(A[i % len(A)], B[i % len(B)], C[i % len(C)], stream),
+            "direct": lambda i: direct.multiply(A[i % len(A)], B[i % len(B)], C[i % len(C)], stream),
         }
         C[0].fill_(float("nan"))
         calls["direct"](0)
         error_u = self.error_u(A[0], B[0], C[0])
-        repeats = max(1, min(200, int(self.sample_ms / max(self.kernel_ms(calls["direct"], 2), 1e-3))))
-        samples = self.interleaved(calls, lambda call: self.kernel_ms(call, repeats))
+        repeats = self.repeats(calls)["direct"]
+        samples = self.interleaved(calls, lambda _, call: self.kernel_ms(call, repeats))
         medians = {name: statistics.median(values) for name, values in samples.items()}
         return {"n": n, "error_u": error_u, "ratio": medians["direct"] / medians["cublas"], "kernel_ms": samples}
 
@@ -168,11 +202,12 @@ class Bench:
         torch = self.torch
         A, B = (numpy.random.default_rng(i).standard_normal((n, n), numpy.float32) for i in range(2))
         out = numpy.empty((n, n), numpy.float32)
-        seconds: dict[str, list[float]] = {"cuda_tiled": [], "cublas": []}
+        precisions = {"cuda_tiled": "fp32", "cublas": "fp32", "cuda_wmma": "bf16"}
+        seconds: dict[str, list[float]] = {algo: [] for algo in precisions}
         for _ in range(7):
             for algo, samples in seconds.items():
                 started = time.perf_counter()
-                self.frugalblas.sgemm(A, B, out=out, algo=algo, precision="fp32")
+                self.frugalblas.sgemm(A, B, out=out, algo=algo, precision=precisions[algo])
                 samples.append(time.perf_counter() - started)
         pinned, on_gpu = torch.empty((n, n), pin_memory=True), torch.empty((n, n), device="cuda")
         up = self.kernel_ms(lambda _: on_gpu.copy_(pinned, non_blocking=True), 5) / 1000

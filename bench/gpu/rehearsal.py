@@ -92,6 +92,7 @@ def torch() -> Any:
         synchronize=lambda: None,
         current_stream=lambda: SimpleNamespace(cuda_stream=0),
         empty_cache=lambda: None,
+        get_device_properties=lambda device: SimpleNamespace(multi_processor_count=132),
         _sleep=lambda clocks: None,
     )
     return SimpleNamespace(cuda=cuda, Generator=Generator, randn=_randn, empty=_empty, bfloat16="bf16", float16="fp16")

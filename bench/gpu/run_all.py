@@ -1,10 +1,10 @@
-"""Everything to do on a machine with an NVIDIA GPU, in one command and within ten minutes.
+"""Everything to do on a machine with an NVIDIA GPU, in one command and some seven minutes.
 
-    python bench/gpu/run_all.py [--minutes 9] [--fresh]
+    python bench/gpu/run_all.py [--minutes 9] [--fresh] [--commit HASH]
     python bench/gpu/run_all.py --dry-run FOLDER      rehearses all of it without a GPU; the results go to FOLDER
 
-Builds and installs the project, compares every strategy with float64, runs compute-sanitizer, records golden vectors
-(into cuda/golden/) and measures against cuBLAS. Needs no network: nvcc, CMake, ninja, pybind11, scikit-build-core,
+Builds and installs the project, compares every strategy with float64, records golden vectors (into cuda/golden/),
+measures against cuBLAS and runs compute-sanitizer. Needs no network: nvcc, CMake, ninja, pybind11, scikit-build-core,
 NumPy, PyTorch and nvidia-ml-py must be there. What is done is in bench/results/gpu-<device>.json after every step, so a
 run that was cut short goes on where it stopped; --fresh starts anew. Ratios are to cuBLAS of the same precision, in the
 same process, call by call in turn, on N(0,1) data. docs/make_gpu.py then fills the tables of docs/gpu.md.
@@ -12,20 +12,15 @@ same process, call by call in turn, on N(0,1) data. docs/make_gpu.py then fills 
 
 import argparse
 import importlib
-import json
-import os
-import re
-import subprocess
 import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import steps
 from measure import Bench
+from results import Run
 
 SCHEMA = 1
 Shape = tuple[int, int, int]
@@ -36,8 +31,6 @@ KERNELS += [("cuda_wmma", precision) for precision in ("bf16", "fp16", "tf32")]
 SLOW = ("cuda_naive_uncoalesced", "cuda_naive")  # left out above this many multiply-adds
 SLOW_WORK = 4096**3
 HOST = (1024, 4096, 8192)
-# Recorded, and unset before cuBLAS is loaded: they change what "fp32" means.
-DECIDE_PRECISION = re.compile(r"NVIDIA_TF32_OVERRIDE|CUBLAS_EMULAT\w*")
 
 
 def plan(scale: int) -> list[tuple[str, str, Shape]]:
@@ -51,70 +44,6 @@ def plan(scale: int) -> list[tuple[str, str, Shape]]:
         if not (algo in SLOW and shape[0] * shape[1] * shape[2] > SLOW_WORK)
     ]
     return [(algo, precision, tuple(max(n // scale, 1) for n in shape)) for algo, precision, shape in cases]
-
-
-class Run:
-    """The results so far, and the file that keeps them."""
-
-    def __init__(self, path: Path, fresh: bool, minutes: float) -> None:
-        self.path, self.until = path, time.monotonic() + 60 * minutes
-        self.result: dict[str, Any] = {"schema": SCHEMA, "steps": {}, "cases": [], "passthrough": [], "host": []}
-        if path.exists() and not fresh:
-            self.result = json.loads(path.read_text(encoding="utf-8"))
-        self.result["failed"] = []  # is tried again
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def save(self) -> None:
-        """All or nothing: a run may be ended at any moment."""
-        beside = self.path.with_suffix(".part")
-        beside.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
-        beside.replace(self.path)
-
-    def step(self, name: str, do: Callable[[], dict[str, Any]]) -> bool:
-        """Does a step that has not passed yet; whether it has now."""
-        done = self.result["steps"].get(name, {})
-        if not done.get("ok"):
-            try:
-                done = do()
-            except Exception:
-                done = {"ok": False, "tail": traceback.format_exc()[-2000:]}
-            self.result["steps"][name] = done
-            self.save()
-            print(f"{name}: {'ok' if done['ok'] else 'FAILED'}", flush=True)
-            if not done["ok"]:
-                print(json.dumps(done, indent=1)[-3000:], file=sys.stderr, flush=True)
-        return bool(done["ok"])
-
-    def measure(self, kind: str, key: dict[str, Any], do: Callable[[], dict[str, Any]]) -> None:
-        """Measures what is not there yet, while there is time. What fails is told, and the rest goes on."""
-        known = any(all(found.get(k) == v for k, v in key.items()) for found in self.result[kind])
-        if known or time.monotonic() > self.until:
-            return
-        try:
-            self.result[kind].append(do())
-            print(kind, *key.values(), *(f"{self.result[kind][-1].get('ratio', ''):.4}",), flush=True)
-        except Exception:
-            self.result["failed"].append({"kind": kind, **key, "tail": traceback.format_exc()[-2000:]})
-            print(kind, *key.values(), "FAILED", self.result["failed"][-1]["tail"], file=sys.stderr, flush=True)
-        self.save()
-
-
-def environment() -> dict[str, Any]:
-    """Versions, the commit, and variables that decide about precision, which are unset."""
-    versions = {}
-    for name in ("torch", "numpy", "cupy", "pynvml"):
-        try:
-            versions[name] = str(importlib.import_module(name).__version__)
-        except (ImportError, AttributeError):
-            versions[name] = None
-    git = subprocess.run(["git", "-C", str(steps.ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
-    unset = {name: os.environ.pop(name) for name in list(os.environ) if DECIDE_PRECISION.match(name)}
-    return {
-        "commit": git.stdout.strip() or None,
-        "python": sys.version.split()[0],
-        "versions": versions,
-        "unset": unset,
-    }
 
 
 def nvml_counter() -> Callable[[], float]:
@@ -145,6 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=9, help="no new case is begun after this long")
     parser.add_argument("--fresh", action="store_true", help="measure again what an earlier run has measured")
+    parser.add_argument("--commit", help="what to note where there is no git to ask")
     parser.add_argument("--dry-run", type=Path, metavar="FOLDER", help="rehearse without a GPU; results go to FOLDER")
     options = parser.parse_args()
     rehearsal: Any = importlib.import_module("rehearsal") if options.dry_run else None
@@ -157,10 +87,10 @@ def main() -> int:
         print("no GPU: nvidia-smi is not there or lists none", file=sys.stderr)
         return 2
     folder = options.dry_run or steps.ROOT / "bench/results"
-    run = Run(
-        folder / ("rehearsal.json" if rehearsal else f"gpu-{steps.slug(name)}.json"), options.fresh, options.minutes
-    )
-    run.result |= {"device": found, "rehearsal": bool(rehearsal), "environment": environment()}
+    path = folder / ("rehearsal.json" if rehearsal else f"gpu-{steps.slug(name)}.json")
+    run = Run(path, options.fresh, options.minutes, SCHEMA, ("cases", "passthrough", "host"))
+    environment = steps.environment(options.commit)
+    run.result |= {"device": found, "rehearsal": bool(rehearsal), "environment": environment}
     run.save()
 
     def build() -> dict[str, Any]:
@@ -172,7 +102,6 @@ def main() -> int:
     if not run.step("build", build) or not run.step("correctness", steps.correctness):
         return 1
     run.step("golden", lambda: steps.golden(capability, name, recordings, emulate=bool(rehearsal)))
-    run.step("sanitizer", steps.sanitizer)
     if rehearsal:
         parts = rehearsal.torch(), rehearsal.frugalblas(), rehearsal.energy_mj
         library = rehearsal.cublas(Path(scratch.name))
@@ -183,6 +112,7 @@ def main() -> int:
     if rehearsal:
         bench.samples, bench.sample_ms, bench.energy_seconds, bench.bytes_of_sets = 2, 0.01, 0.0, 0
     measure_all(run, bench, library, scale=128 if rehearsal else 1)
+    run.step("sanitizer", steps.sanitizer)  # the last: it measures nothing, and may take minutes
     run.result["device_after"] = steps.device()
     run.save()
     return 0 if all(step["ok"] for step in run.result["steps"].values()) and not run.result["failed"] else 1

@@ -1,5 +1,6 @@
 """What comes before the measuring: each step returns a dict for the results, whose "ok" says whether it passed."""
 
+import importlib
 import json
 import os
 import re
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "cuda" / "golden"
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 Step = dict[str, Any]
+# Recorded, and unset before cuBLAS is loaded: they change what "fp32" means.
+DECIDE_PRECISION = re.compile(r"NVIDIA_TF32_OVERRIDE|CUBLAS_EMULAT\w*")
 
 
 def _run(command: Sequence[object], seconds: float, **rest: Any) -> Step:
@@ -45,6 +48,31 @@ def device() -> dict[str, str | None]:
     """What is measured, in nvidia-smi's words, and its clocks now."""
     fields = ("name", "driver_version", "compute_cap", "clocks.sm", "clocks.mem", "power.limit", "temperature.gpu")
     return {field: query(field) for field in fields}
+
+
+def environment(commit: str | None) -> dict[str, Any]:
+    """Versions, the commit, and variables that decide about precision, which are unset.
+
+    commit: what it is where git cannot be asked; git's own word goes first.
+    """
+    versions = {}
+    for name in ("torch", "numpy", "cupy", "pynvml"):
+        try:
+            versions[name] = str(importlib.import_module(name).__version__)
+        except (ImportError, AttributeError):
+            versions[name] = None
+    try:
+        git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+        said = git.stdout.strip()
+    except OSError:  # no git here
+        said = ""
+    unset = {name: os.environ.pop(name) for name in list(os.environ) if DECIDE_PRECISION.match(name)}
+    return {
+        "commit": said or commit,
+        "python": sys.version.split()[0],
+        "versions": versions,
+        "unset": unset,
+    }
 
 
 def slug(name: str) -> str:
