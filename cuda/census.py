@@ -49,17 +49,12 @@ def short(names: list[str]) -> list[str]:
     return [re.sub(scopes, "", name) for name in shown.splitlines()]
 
 
-def compile_kernel(source: Path, target: Path) -> list[Usage]:
-    """One kernel for all architectures: what ptxas says of each of its functions. Warnings are errors."""
-    code = [f"-gencode=arch=compute_{ptx},code=[{','.join(targets)}]" for ptx, targets in CODE.items()]
-    command = ["nvcc", *FLAGS, *code, "-c", str(source), "-o", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+def read_usages(said: str) -> list[Usage]:
+    """What ptxas says with -v, function by function."""
     blocks = re.findall(
         r"Compiling entry function '(\S+)' for '(\S+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
         r"(\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)",
-        done.stdout + done.stderr,
+        said,
         re.DOTALL,
     )
     names = short([block[0] for block in blocks]) if blocks else []
@@ -74,6 +69,16 @@ def compile_kernel(source: Path, target: Path) -> list[Usage]:
         )
         for name, (_, sm, stack, stores, loads, registers, rest) in zip(names, blocks, strict=True)
     ]
+
+
+def compile_kernel(source: Path, target: Path) -> list[Usage]:
+    """One kernel for all architectures: what ptxas says of each of its functions. Warnings are errors."""
+    code = [f"-gencode=arch=compute_{ptx},code=[{','.join(targets)}]" for ptx, targets in CODE.items()]
+    command = ["nvcc", *FLAGS, *code, "-c", str(source), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return read_usages(done.stdout + done.stderr)
 
 
 def branch_errors() -> list[str]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from steps import ROOT, load_module
+
 SAMPLES = 20
 SAMPLE_MS = 5.0  # calls of one sample, together
 SLOW_SECONDS, FEWEST_SAMPLES = 2.0, 7  # of a call that is slower, so many samples as fit, but not fewer
@@ -53,6 +55,20 @@ class DirectCublas:
         compute = COMPUTE_FAST[precision] if kind == DATA_TYPE["float32"] else COMPUTE_32F
         typed = (m, n, k, one, a, kind, lda, b, kind, ldb, zero, c, DATA_TYPE["float32"], ldc)
         self._check(self._library.cublasGemmEx_64(self._handle, *ops, *typed, compute, DEFAULT_ALGORITHM))
+
+
+def open_cublas() -> DirectCublas:
+    """The first cuBLAS of those that the project would use, found by its own finder, which stands alone."""
+    finder: Any = load_module(ROOT / "src/frugalblas/cublas.py")
+    tried = []
+    for candidate in finder.candidates():
+        try:
+            if candidate.lt:
+                ctypes.CDLL(candidate.lt, ctypes.RTLD_GLOBAL)
+            return DirectCublas(candidate.path)
+        except (OSError, RuntimeError) as error:
+            tried.append(str(error))
+    raise SystemExit(f"no cuBLAS was found: {'; '.join(tried)}")
 
 
 class Bench:

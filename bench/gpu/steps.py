@@ -1,6 +1,7 @@
 """What comes before the measuring: each step returns a dict for the results, whose "ok" says whether it passed."""
 
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +34,17 @@ def _run(command: Sequence[object], seconds: float, **rest: Any) -> Step:
     except OSError as error:
         said, code = str(error), -1
     return {"ok": code == 0, "seconds": round(time.monotonic() - started, 2), **({"tail": said} if code else {})}
+
+
+def load_module(path: Path) -> ModuleType:
+    """A file of Python that stands alone, without the package around it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
 
 
 def query(field: str) -> str | None:
