@@ -1,6 +1,7 @@
-"""What comes before the measuring: each step returns a dict for the results, whose "ok" says whether it passed."""
+"""What comes before and after the measuring: each step returns a dict for the results, whose "ok" says if it passed."""
 
-import importlib
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "cuda" / "golden"
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 Step = dict[str, Any]
-# Recorded, and unset before cuBLAS is loaded: they change what "fp32" means.
+# They change what "fp32" means to cuBLAS.
 DECIDE_PRECISION = re.compile(r"NVIDIA_TF32_OVERRIDE|CUBLAS_EMULAT\w*")
 
 
@@ -63,29 +64,24 @@ def device() -> dict[str, str | None]:
     return {field: query(field) for field in fields}
 
 
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def environment(commit: str | None) -> dict[str, Any]:
-    """Versions, the commit, and variables that decide about precision, which are unset.
+    """Versions, the commit, and variables that decide about precision, which are unset: before cuBLAS is loaded.
 
     commit: what it is where git cannot be asked; git's own word goes first.
     """
-    versions = {}
-    for name in ("torch", "numpy", "cupy", "pynvml"):
-        try:
-            versions[name] = str(importlib.import_module(name).__version__)
-        except (ImportError, AttributeError):
-            versions[name] = None
-    try:
-        git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
-        said = git.stdout.strip()
-    except OSError:  # no git here
-        said = ""
     unset = {name: os.environ.pop(name) for name in list(os.environ) if DECIDE_PRECISION.match(name)}
-    return {
-        "commit": said or commit,
-        "python": sys.version.split()[0],
-        "versions": versions,
-        "unset": unset,
-    }
+    with contextlib.suppress(OSError):  # no git here
+        git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+        commit = git.stdout.strip() or commit
+    versions = {name: _version(name) for name in ("torch", "numpy", "nvidia-ml-py")}
+    return {"commit": commit, "python": sys.version.split()[0], "versions": versions, "unset": unset}
 
 
 def slug(name: str) -> str:
