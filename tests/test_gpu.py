@@ -11,7 +11,7 @@ from fake_gpu import DLPack, FakeCuda, Interface, OldDLPack, matrix
 
 import frugalblas
 from frugalblas import cublas, gpu, makers
-from frugalblas.accuracy import bound_u
+from frugalblas.bounds import bound_u
 
 RUNGS = [rung.name for rung in frugalblas.algorithms() if rung.device == "cuda"]
 A, B = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32)

@@ -9,7 +9,7 @@ from checker import check
 
 import frugalblas
 from frugalblas import arrays, gpu, streams
-from frugalblas.accuracy import U, bound_u
+from frugalblas.bounds import U, bound_u
 from frugalblas.energy import Meter, Provenance
 
 CARDS = {card.name: card for card in frugalblas.algorithms() if card.device == "cuda"}

@@ -6,12 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import sgemm
+from .bounds import U, bound_u
 
 Matrix = npt.NDArray[np.float32]
-U = 2.0**-24  # float32's unit roundoff
-# Unit roundoff of the inputs as each precision rounds them: 2**-p for p significant bits.
-INPUT_ROUNDOFF = {"fp32": 0.0, "tf32": 2.0**-11, "fp16": 2.0**-11, "fp16_acc16": 2.0**-11, "bf16": 2.0**-8}
-SUM_ROUNDOFF = {"fp16_acc16": 2.0**-11}  # else float32's
 
 
 class Accuracy(TypedDict):
@@ -43,17 +40,6 @@ def _families(M: int, N: int, K: int, seed: int) -> dict[str, tuple[Matrix, Matr
         "wide": (normal(M, K) * scales(M, K), normal(K, N) * scales(K, N)),
         "cancelling": (np.hstack([left, left]), np.vstack([right, nearly_opposite])),
     }
-
-
-def bound_u(precision: str, K: int) -> float:
-    """The published bound of a precision, in units of 2**-24, for sums of K products.
-
-    Inputs rounded by a relative v each and sums by u' per addition are within (1+v)^2 (1 + gamma_K(u')) - 1 of |A||B|,
-    gamma_K(u) = K*u / (1 - K*u) (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1).
-    """
-    v, u = INPUT_ROUNDOFF[precision], SUM_ROUNDOFF.get(precision, U)
-    gamma = K * u / (1 - K * u) if K * u < 1 else np.inf
-    return float(((1 + v) ** 2 * (1 + gamma) - 1) / U)
 
 
 def accuracy(
