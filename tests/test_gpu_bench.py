@@ -83,6 +83,16 @@ def test_a_run_goes_on_where_it_was_cut_short(rehearsed, tmp_path):
     assert all(again[-1][key] == lost[key] for key in ("algo", "precision", "M", "N", "K"))
 
 
+def test_a_run_of_another_commit_starts_anew(tmp_path):
+    def run(commit, fresh=False):
+        return bench_gpu("results").Run(tmp_path / "run.json", {"commit": commit}, ["cases"], fresh, minutes=1)
+
+    first = run("0123abc")
+    first.measure("cases", {"n": 1}, lambda: {"n": 1})
+    assert [len(run(commit).result["cases"]) for commit in ("0123abc", "4567def")] == [1, 0]
+    assert run("0123abc", fresh=True).result["cases"] == []
+
+
 def test_the_commit_is_git_s_or_else_the_caller_s(monkeypatch, tmp_path):
     steps = bench_gpu("steps")
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")

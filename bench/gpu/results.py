@@ -12,13 +12,20 @@ from typing import Any
 class Run:
     """Steps that must pass, and measurements of several kinds, each with a key of its own."""
 
-    def __init__(self, path: Path, fresh: bool, minutes: float, schema: int, kinds: Sequence[str]) -> None:
+    def __init__(self, path: Path, about: dict[str, Any], kinds: Sequence[str], fresh: bool, minutes: float) -> None:
+        """about: what the results are of, the commit among it. An earlier run of something else is not gone on with."""
         self.path, self.until = path, time.monotonic() + 60 * minutes
-        self.result: dict[str, Any] = {"schema": schema, "steps": {}, **{kind: [] for kind in kinds}}
+        self.result: dict[str, Any] = {**about, "steps": {}, **{kind: [] for kind in kinds}}
         if path.exists() and not fresh:
-            self.result = json.loads(path.read_text(encoding="utf-8"))
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            if all(earlier.get(key) == value for key, value in about.items()):
+                self.result = earlier
         self.result["failed"] = []  # is tried again
         path.parent.mkdir(parents=True, exist_ok=True)
+
+    def is_late(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return time.monotonic() > self.until
 
     def save(self) -> None:
         """All or nothing: a run may be ended at any moment."""
@@ -44,7 +51,7 @@ class Run:
     def measure(self, kind: str, key: dict[str, Any], do: Callable[[], dict[str, Any]]) -> None:
         """Measures what is not there yet, while there is time. What fails is told, and the rest goes on."""
         known = any(all(found.get(k) == v for k, v in key.items()) for found in self.result[kind])
-        if known or time.monotonic() > self.until:
+        if known or self.is_late():
             return
         try:
             self.result[kind].append(do())

@@ -1,4 +1,4 @@
-"""Everything to do on a machine with an NVIDIA GPU, in one command and some seven minutes.
+"""Everything to do on a machine with an NVIDIA GPU, in one command.
 
     python bench/gpu/run_all.py [--minutes 9] [--fresh] [--commit HASH]
     python bench/gpu/run_all.py --dry-run FOLDER      rehearses all of it without a GPU; the results go to FOLDER
@@ -6,8 +6,9 @@
 Builds and installs the project, compares every strategy with float64, records golden vectors (into cuda/golden/),
 measures against cuBLAS and runs compute-sanitizer. Needs no network: nvcc, CMake, ninja, pybind11, scikit-build-core,
 NumPy, PyTorch and nvidia-ml-py must be there. What is done is in bench/results/gpu-<device>.json after every step, so a
-run that was cut short goes on where it stopped; --fresh starts anew. Ratios are to cuBLAS of the same precision, in the
-same process, call by call in turn, on N(0,1) data. docs/make_gpu.py then fills the tables of docs/gpu.md.
+run of the same commit that was cut short, or had no more time, goes on where it stopped; --fresh starts anew. Ratios
+are to cuBLAS of the same precision, in the same process, call by call in turn, on N(0,1) data. docs/make_gpu.py then
+fills the tables of docs/gpu.md.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def measure_all(run: Run, bench: Bench, library: str | None, scale: int) -> None
 def main() -> int:
     """Returns the exit status: 0 if every step passed and nothing failed, 2 without a GPU."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=9, help="no new case is begun after this long")
+    parser.add_argument("--minutes", type=float, default=9, help="nothing new is measured after this long")
     parser.add_argument("--fresh", action="store_true", help="measure again what an earlier run has measured")
     parser.add_argument("--commit", help="what to note where there is no git to ask")
     parser.add_argument("--dry-run", type=Path, metavar="FOLDER", help="rehearse without a GPU; results go to FOLDER")
@@ -88,9 +89,9 @@ def main() -> int:
         return 2
     folder = options.dry_run or steps.ROOT / "bench/results"
     path = folder / ("rehearsal.json" if rehearsal else f"gpu-{steps.slug(name)}.json")
-    run = Run(path, options.fresh, options.minutes, SCHEMA, ("cases", "passthrough", "host"))
-    environment = steps.environment(options.commit)
-    run.result |= {"device": found, "rehearsal": bool(rehearsal), "environment": environment}
+    about = {"schema": SCHEMA, "rehearsal": bool(rehearsal), "environment": steps.environment(options.commit)}
+    run = Run(path, about, ("cases", "passthrough", "host"), options.fresh, options.minutes)
+    run.result["device"] = found
     run.save()
 
     def build() -> dict[str, Any]:
@@ -112,7 +113,8 @@ def main() -> int:
     if rehearsal:
         bench.samples, bench.sample_ms, bench.energy_seconds, bench.bytes_of_sets = 2, 0.01, 0.0, 0
     measure_all(run, bench, library, scale=128 if rehearsal else 1)
-    run.step("sanitizer", steps.sanitizer)  # the last: it measures nothing, and may take minutes
+    if not run.is_late():
+        run.step("sanitizer", steps.sanitizer)  # the last: it measures nothing, and may take minutes
     run.result["device_after"] = steps.device()
     run.save()
     return 0 if all(step["ok"] for step in run.result["steps"].values()) and not run.result["failed"] else 1
