@@ -32,6 +32,9 @@ class DirectCublas:
         self._library = ctypes.CDLL(path)
         self._handle = ctypes.c_void_p()
         self._check(self._library.cublasCreate_v2(ctypes.byref(self._handle)))
+        version = ctypes.c_int()
+        self._check(self._library.cublasGetVersion_v2(self._handle, ctypes.byref(version)))
+        self.version = version.value
         self._one, self._zero = ctypes.c_float(1), ctypes.c_float(0)
 
     @staticmethod

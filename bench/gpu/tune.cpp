@@ -29,22 +29,21 @@ struct Asked {
 
 Job job(const Asked& q) {
   const Type type = static_cast<Type>(q.type);
-  Job j{q.M,
-        q.N,
-        q.K,
-        {q.A, q.trans_a ? q.M : q.K, q.trans_a != 0, type},
-        {q.B, q.N, false, type},
-        q.C,
-        q.N,
-        1,
-        0,
-        static_cast<Precision>(q.precision)};
-  j.capability = q.capability;
-  j.processors = q.processors;
-  j.tile = 0;
-  j.workspace = q.workspace;
-  j.stream = static_cast<cudaStream_t>(q.stream);
-  return j;
+  return {.M = q.M,
+          .N = q.N,
+          .K = q.K,
+          .A = {q.A, q.trans_a ? q.M : q.K, q.trans_a != 0, type},
+          .B = {q.B, q.N, false, type},
+          .C = q.C,
+          .ldc = q.N,
+          .alpha = 1,
+          .beta = 0,
+          .precision = static_cast<Precision>(q.precision),
+          .capability = q.capability,
+          .processors = q.processors,
+          .tile = 0,
+          .workspace = q.workspace,
+          .stream = static_cast<cudaStream_t>(q.stream)};
 }
 
 }  // namespace

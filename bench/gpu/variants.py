@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,8 @@ CONSTANTS = {
         "Tile": "using Large = Tile<{}>;",
         "BK": "constexpr int BK = {};",
         "STAGES": "constexpr int STAGES = {};",
-        "LANES": "constexpr int LANES_M = {};",
+        "LANES_M": "constexpr int LANES_M = {}, LANES_N",
+        "LANES_N": "LANES_N = {};",
         "WANTED_TILES": "constexpr index_t WANTED_TILES = {};",
         "GROUP": "constexpr index_t GROUP = {};",
     },
@@ -124,7 +126,7 @@ class Variant:
         values = [f"{name}={value}" if name != "Tile" else f"<{value}>" for name, value in self.constants.items()]
         return " ".join([*values, *(["read ahead"] if self.read_ahead else [])]) or "as it is"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A C++ name, the same as long as the source is."""
         return f"{self.kernel}_{self.precision}_{hashlib.sha256(_text(self, 'variant').encode()).hexdigest()[:12]}"
@@ -196,7 +198,7 @@ def _tiled() -> list[Variant]:
         "4, 2, 8, 4, 2",  # 128x64, 8 warps
     ]
     found = [made(LARGE), made(LARGE, GROUP=4), made(LARGE, GROUP=16)]
-    found += [made(LARGE, Tile="2, 4, 8, 16, 1", LANES="8, LANES_N = 4", BK=bk) for bk in (8, 16)]
+    found += [made(LARGE, Tile="2, 4, 8, 16, 1", LANES_M=8, LANES_N=4, BK=bk) for bk in (8, 16)]
     # Of K in flight: no more than 96, which is 150 KiB of the largest tiles.
     depths = [(bk, stages) for bk, stages in product((8, 16, 32), (2, 3, 4)) if bk * stages <= 96]
     found += [
