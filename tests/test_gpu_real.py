@@ -16,6 +16,8 @@ CARDS = {card.name: card for card in frugalblas.algorithms() if card.device == "
 if (reason := CARDS["cuda_tiled"].reason) is not None:
     pytest.skip(f"no GPU can be used here: {reason}", allow_module_level=True)
 
+pytestmark = pytest.mark.filterwarnings("default")  # what other libraries warn of is shown, and is no failure
+
 WAYS = [(name, precision) for name, card in CARDS.items() if card.available for precision in card.precisions]
 EXACT = [name for name, precision in WAYS if precision == "fp32"]
 # Less than a piece of 16 bytes; one more and one less than tiles; a row, a column; K to be cut into chunks; K = 0; more
@@ -34,8 +36,6 @@ def maker(request):
 def streaming(request):
     """A maker with streams of its own and a kernel that takes its time."""
     found = gpu_makers.usable(request.param)
-    warm = found.array(np.ones((64, 64), np.float32))
-    frugalblas.sgemm(warm, warm)  # what happens once, such as loading a module, may wait for the GPU
     found.spin(1)
     return found
 
@@ -139,25 +139,26 @@ def test_operands_of_two_bytes_are_used_as_they_are(precision, dtype):
 
 def test_the_product_waits_for_its_operands_and_nobody_waits_for_the_product(streaming):
     A, B = operands(200, 300, 100)
-    a, b, good = streaming.array(A), streaming.array(B), streaming.array(A)
-    streaming.assign(a, streaming.array(np.full_like(A, np.nan)))
+    a, b, good, zeros = map(streaming.array, (np.full_like(A, np.nan), B, A, np.zeros_like(A)))
     stream = streaming.stream()
-    streaming.wait()
     with streaming.on(stream):
+        frugalblas.sgemm(a, b)  # what happens once may wait for the GPU: loading a module, more memory for a result
+        streaming.wait()
         streaming.spin(SPIN)
         streaming.assign(a, good)
         c = frugalblas.sgemm(a, b)
+        streaming.assign(a, zeros)
         assert not streaming.is_done(stream)
-        streaming.assign(a, streaming.array(np.zeros_like(A)))  # after the product, though it has not begun
         stream.synchronize()
         check(streaming.numpy(c), A, B)
 
 
 def test_the_stream_of_the_caller_comes_after_those_of_the_makers(streaming):
     A, B = operands(200, 300, 100)
-    a, b, good = streaming.array(np.full_like(A, np.nan)), streaming.array(B), streaming.array(A)
+    out = np.full((200, 300), np.nan, np.float32)
+    a, b, good, out = map(streaming.array, (np.full_like(A, np.nan), B, A, out))
     mine, theirs = streaming.stream(), streaming.stream()
-    out = streaming.array(np.full((200, 300), np.nan, np.float32))
+    frugalblas.sgemm(a, b, out=out, stream=mine)  # what happens once
     streaming.wait()
     with streaming.on(theirs):
         streaming.spin(SPIN)
@@ -224,8 +225,9 @@ def test_numpy_in_numpy_out(algo, beta, order):
         wide[:, :-3] = x
         return {"C": x, "F": np.asfortranarray(x), "sliced": wide[:, :-3]}[order]
 
-    A, B, C0 = (laid(x) for x in (*operands(131, 261, 70), normal(131, 261)))
-    out = C0.copy(order="K") if beta else np.full_like(C0, np.nan)
+    A, B = map(laid, operands(131, 261, 70))
+    C0 = normal(131, 261)
+    out = laid(C0.copy() if beta else np.full_like(C0, np.nan))
     how = {"alpha": 1.5, "beta": beta}
     assert frugalblas.sgemm(A, B, out=out, algo=algo, **how) is out
     check(out, A, B, C0, **how)

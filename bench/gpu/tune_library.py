@@ -149,7 +149,7 @@ class Library:
         return {**{k: usage[k] for k in ("registers", "spills", "stack")}, "shared_bytes": shared, "blocks": blocks}
 
     def unusable(self, variant: Variant, layout: str) -> str | None:
-        """Why a variant is not worth running; None if it is."""
+        """Why a variant cannot run, or could not be chosen (cuda/budget.json lets none spill); None if it can."""
         found = self.resources(variant, layout)
         if found["spills"] or found["stack"]:
             return f"spills {found['spills']} bytes" if found["spills"] else f"{found['stack']} bytes of stack"
