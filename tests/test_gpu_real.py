@@ -18,7 +18,12 @@ if (reason := CARDS["cuda_tiled"].reason) is not None:
 
 pytestmark = pytest.mark.filterwarnings("default")  # what other libraries warn of is shown, and is no failure
 
-WAYS = [(name, precision) for name, card in CARDS.items() if card.available for precision in card.precisions]
+WAYS = [
+    (name, precision)
+    for name, card in CARDS.items()
+    for precision in card.precisions
+    if gpu.unavailable(name, precision) is None
+]
 EXACT = [name for name, precision in WAYS if precision == "fp32"]
 # Less than a piece of 16 bytes; one more and one less than tiles; a row, a column; K to be cut into chunks; K = 0; more
 # than a wave of tiles with ragged edges.
@@ -127,6 +132,8 @@ def test_a_tensor_in_host_memory_is_refused():
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp16", "float16"), ("bf16", "bfloat16")])
 def test_operands_of_two_bytes_are_used_as_they_are(precision, dtype):
+    if (reason := gpu.unavailable("cuda_wmma", precision)) is not None:
+        pytest.skip(reason)
     torch = gpu_makers.usable("torch").lib
     kind = getattr(torch, dtype)
     a, b = (torch.from_numpy(x).cuda().to(kind) for x in operands(70, 136, 96))  # rows of whole 16 bytes
