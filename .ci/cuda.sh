@@ -19,3 +19,5 @@ fi
 python3 -m venv "$build/venv"
 "$build/venv/bin/pip" install --quiet nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm 2>"$build/log" || { cat "$build/log"; exit 1; }
 "$build/venv/bin/python" cuda/census.py
+# What bench/gpu/tune.py makes of the kernels compiles too: of each kernel, one of many.
+python3 bench/gpu/tune.py --compile-only "$build/tune" --only cuda_tiled "as it is" --only "tf32 <4, 2> DEPTH_BYTES=64 STAGES=4 read"

@@ -1,4 +1,4 @@
-"""A GPU that is not there, for `run_all.py --dry-run`: every line that would measure runs; what it gives is no result.
+"""A GPU that is not there, for `--dry-run`: every line that would measure runs; what it gives is no result.
 
 NumPy stands in for PyTorch, the strategy for the CPU for ours, the emulator for the device that records golden vectors,
 and tests' library of cuBLAS for the real one.
