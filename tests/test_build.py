@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from children import output_of
-from tree import ROOT, Tree, missing, run
+from tree import ROOT, Tree, missing, run, tool
 
 import frugalblas
 
@@ -211,7 +211,7 @@ def test_every_interpreted_rung_is_a_function_of_its_name():
 def test_an_unknown_level_stops_the_build(tmp_path):
     tree = Tree(tmp_path)
     done = subprocess.run(
-        ["cmake", "-S", tree.source, "-B", tree.build, "-DFRUGALBLAS_LEVELS=v9", "-DFRUGALBLAS_PYTHON=OFF"],
+        [tool("cmake"), "-S", tree.source, "-B", tree.build, "-DFRUGALBLAS_LEVELS=v9", "-DFRUGALBLAS_PYTHON=OFF"],
         capture_output=True,
         text=True,
     )

@@ -34,15 +34,16 @@ def missing() -> str | None:
     absent = [name for name in SOURCES if not (ROOT / name).exists()]
     if absent:
         return f"the source is not here (no {', '.join(absent)} beside tests/): an installed package is being tested"
-    for tool in ("cmake", "ninja"):
-        if _tool(tool) is None:
-            return f"{tool} is not installed; it comes with: pip install 'frugalblas[test]'"
+    for name in ("cmake", "ninja"):
+        if tool(name) is None:
+            return f"{name} is not installed; it comes with: pip install 'frugalblas[test]'"
     if importlib.util.find_spec("pybind11") is None:
         return "pybind11 is not installed; it comes with: pip install 'frugalblas[test]'"
     return None
 
 
-def _tool(name: str) -> str | None:
+def tool(name: str) -> str | None:
+    """A program of the environment that runs the tests, else of PATH, where an older one may be."""
     beside_python = Path(sys.executable).parent / name
     return str(beside_python) if beside_python.exists() else shutil.which(name)
 
@@ -62,8 +63,8 @@ class Tree:
 
         run(
             [
-                *(_tool("cmake"), "-S", self.source, "-B", self.build, "-G", "Ninja"),
-                f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
+                *(tool("cmake"), "-S", self.source, "-B", self.build, "-G", "Ninja"),
+                f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
                 f"-DPython_EXECUTABLE={sys.executable}",
                 f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
                 "-DFRUGALBLAS_CUDA=OFF",  # no test of a copy is about it, and it takes long
@@ -73,7 +74,7 @@ class Tree:
         )
 
     def compile(self, *targets: str) -> None:
-        run([_tool("cmake"), "--build", self.build, *(["--target", *targets] if targets else [])], self.source)
+        run([tool("cmake"), "--build", self.build, *(["--target", *targets] if targets else [])], self.source)
 
     def assemble(self) -> dict[str, str]:
         """Makes an importable package of what was built; the environment variables with which Python finds it."""

@@ -199,8 +199,11 @@ print('ready', flush=True)
 signal.pause()
 """
 MAIN = """\
-import argparse, sys
+import argparse, signal, sys
 from frugalblas import energy_cli
+for number in (signal.SIGINT, signal.SIGHUP):  # whoever runs these tests by nohup or "&" ignores them
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 parser = argparse.ArgumentParser()
 energy_cli.add_commands(parser.add_subparsers())
 options = parser.parse_args(sys.argv[1:])
