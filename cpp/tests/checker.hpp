@@ -23,6 +23,8 @@ constexpr index_t GUARD = 0;  // AddressSanitizer guards both ends of the alloca
 constexpr index_t GUARD = 64;  // floats around C: four of the widest registers
 #endif
 
+#define FB_NOT_SANITIZED __attribute__((noinline, no_sanitize("address", "undefined", "thread")))
+
 // How a matrix (rows,cols) lies in memory.
 enum class Layout { c_order, f_order, padded, padded_f, reversed, reversed_f, general, equal_rows, equal_columns };
 
@@ -80,7 +82,7 @@ struct Problem {
 
   Problem(index_t M_, index_t N_, index_t K_, Layout a, Layout b, Layout c, Values values = Values::finite)
       : M(M_), N(N_), K(K_), A(a, M, K, 0), B(b, K, N, 0), C0(c, M, N, GUARD) {
-    std::mt19937 random(static_cast<unsigned>(M * 7919 + N * 104729 + K));
+    std::minstd_rand random(static_cast<unsigned>(M * 7919 + N * 104729 + K));
     std::uniform_real_distribution<float> uniform(-1, 1);
     for (Array* m : {&A, &B, &C0})
       for (index_t i = 0; i < m->rows; ++i)
@@ -91,21 +93,33 @@ struct Problem {
       B.at(K / 3, N - 1) = NAN;
       C0.at(0, N / 2) = NAN;
     }
-    for (index_t i = 0; i < M; ++i)
-      for (index_t j = 0; j < N; ++j) {
-        double sum = 0, sum_of_magnitudes = 0;
-        for (index_t k = 0; k < K; ++k) {
-          const double term = double{A.at(i, k)} * double{B.at(k, j)};  // exact: 24 + 24 bits fit in 53
-          sum += term;
-          sum_of_magnitudes += std::abs(term);
-        }
-        product.push_back(sum);
-        magnitude.push_back(sum_of_magnitudes);
-      }
+    multiply();
     in_c.resize(C0.memory.size());
     for (index_t i = 0; i < M; ++i)
       for (index_t j = 0; j < N; ++j)
         in_c[static_cast<std::size_t>(C0.origin + i * C0.row_stride + j * C0.col_stride)] = true;
+  }
+
+  // Row by row, so that the compiler vectorises it: one element after the other, this took half the time of all tests.
+  void multiply() {
+    const auto size = [](index_t rows, index_t cols) { return static_cast<std::size_t>(rows * cols); };
+    std::vector<double> b(size(K, N));
+    for (index_t k = 0; k < K; ++k)
+      for (index_t j = 0; j < N; ++j) b[size(k, N) + static_cast<std::size_t>(j)] = B.at(k, j);
+    product.assign(size(M, N), 0);
+    magnitude.assign(size(M, N), 0);
+    for (index_t i = 0; i < M; ++i)
+      for (index_t k = 0; k < K; ++k)
+        add_row(N, A.at(i, k), b.data() + k * N, product.data() + i * N, magnitude.data() + i * N);
+  }
+
+  // sums += a * row, and so for their magnitudes. Unknown to sanitizers, whose checks would take the time.
+  FB_NOT_SANITIZED static void add_row(index_t n, double a, const double* row, double* sums, double* magnitudes) {
+    for (index_t j = 0; j < n; ++j) {
+      const double term = a * row[j];  // exact: 24 + 24 bits fit in 53
+      sums[j] += term;
+      magnitudes[j] += std::abs(term);
+    }
   }
 
   // C as the call finds it. If beta is zero its elements are canaries too: reading one, or writing none, is seen.
