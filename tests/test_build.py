@@ -1,10 +1,13 @@
 """What keeps a library of many builds of the same code sound: names, merged functions, initialisers, one list."""
 
+import json
 import re
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pytest
 from children import output_of
 from tree import ROOT, Tree, missing, run, tool
@@ -217,3 +220,14 @@ def test_an_unknown_level_stops_the_build(tmp_path):
     )
     assert done.returncode != 0
     assert "FRUGALBLAS_LEVELS has 'v9'" in done.stderr
+
+
+@needs_source
+def test_headers_are_those_of_the_numpy_that_will_import_it(tmp_path):
+    """Debian's python3-numpy puts those of its own version into Python's folder."""
+    tree = Tree(tmp_path)
+    tree.configure(CMAKE_EXPORT_COMPILE_COMMANDS="ON", FRUGALBLAS_STUDY="OFF")
+    commands = json.loads((tree.build / "compile_commands.json").read_text())
+    folders = [re.findall(r"-(?:I|isystem) ?(\S+)", c["command"]) for c in commands if "matmul_ufunc" in c["file"]]
+    assert [np.get_include()] == [folder[0] for folder in folders]
+    assert sysconfig.get_path("include") in folders[0]
