@@ -50,7 +50,8 @@ enum class Source {
   far_rows,  // the same, for an A that comes from main memory
   copying,   // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
   direct,    // any strides of A, any distance between rows of B; nv whole registers wide
-  direct_edge,   // the same where only `tail` lanes of the last register belong to B
+  columns,       // like direct, for columns of A in place: a_row = 1, known at compile time
+  direct_edge,   // like direct where only `tail` lanes of the last register belong to B
   streaming,     // like direct, for a B that comes from main memory
   fetching,      // like direct or direct_edge; what `ahead` names is asked for
   fetching_row,  // the same, a whole row of a panel at every step
@@ -68,7 +69,8 @@ struct TileResult {
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
   constexpr bool packed = source == Source::packed;
-  const index_t a_row = packed ? 1 : op.a_row;
+  constexpr bool columns = source == Source::columns;
+  const index_t a_row = packed || columns ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
   const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
   const index_t b_k = packed || rows ? nv * VL : op.b_k;
@@ -77,7 +79,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   float* b_copy = op.b_copy;
   // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop. Not where operands
   // are read in place, as those of small products are, whose C is near.
-  constexpr bool in_place = source == Source::direct || source == Source::direct_edge;
+  constexpr bool in_place = source == Source::direct || source == Source::direct_edge || columns;
   if (!in_place)
     for (int i = 0; i < mr; ++i)
       for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
@@ -97,6 +99,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     if (source == Source::far_rows && k % LINE == 0)
 #pragma GCC unroll 16
       for (int i = 0; i < mr; ++i) __builtin_prefetch(a + (mr + i) * a_row);
+    if (columns) __builtin_prefetch(a + 2 * mr - 1);  // for the next tile, of the rows below
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
@@ -164,11 +167,11 @@ constexpr TileTable tile_table = make_tile_table<source>(typename IndicesBelow<M
 // ---- tall tiles, where nothing is packed in panels of MR rows ----
 
 // Rows of a tile of nv registers: narrow ones are taller, as many as there are accumulators for, so that there are
-// fewer of them. Addresses of more than 12 rows would not stay in registers.
-constexpr int TALLEST = 12;
-constexpr int height(index_t nv) {
-  const int rows = MR * NV / static_cast<int>(nv);
-  return rows < TALLEST ? rows : TALLEST;
+// fewer of them. Addresses of more than 12 rows would not stay in registers, but elements of a column need only one.
+constexpr int TALLEST = 16;
+constexpr int height(index_t nv, bool columns) {
+  const int rows = MR * NV / static_cast<int>(nv), most = columns ? TALLEST : 12;
+  return rows < most ? rows : most;
 }
 
 struct TallTable {
@@ -176,7 +179,7 @@ struct TallTable {
 };
 template <int mr, int nv, Source source>
 constexpr TileFunction tall_tile() {
-  if constexpr (mr <= height(nv)) return compute_tile<mr, nv, source>;
+  if constexpr (mr <= height(nv, source == Source::columns)) return compute_tile<mr, nv, source>;
   return nullptr;
 }
 template <Source source, int... i>
