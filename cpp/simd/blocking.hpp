@@ -52,9 +52,9 @@ static inline Gemm oriented(const Gemm& job) {
   return packed_now && few <= 64 && many >= 8 * few ? transpose(g) : g;
 }
 
-// Whether rows of A arrive late and should be asked for a panel ahead: those from main memory, where A leaves no room in
-// L3 for anything else; and, if a panel meets more than one column of tiles, which pay for the asking, those from L3.
-// Measured on a Zen 5 with an L2 of 1 MiB: 1.03 to 1.05 times as fast from 1200^3 to 2000^3, 1.02 at 2048^3, 1.1 at
+// Whether rows of A arrive late and should be asked for a panel ahead: those from main memory, where A leaves no room
+// in L3 for anything else; and, if a panel meets more than one column of tiles, which pay for the asking, those from
+// L3. Measured on a Zen 5 with an L2 of 1 MiB: 1.03 to 1.05 times as fast from 1200^3 to 2000^3, 1.02 at 2048^3, 1.1 at
 // 4096x64x1024 and 2048x128x2048; nothing at 1024^3 and below, and 0.85 with 16 columns.
 static inline bool a_is_far(const Gemm& g) {
   const index_t bytes = g.M * g.K * index_t{sizeof(float)};
@@ -162,6 +162,8 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       op.b_k = s.B.row_stride;
       op.b_copy = b_panel;
       tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+    } else if (s.a_block && s.far) {
+      tile<Source::far_packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
     } else if (s.a_block) {
       tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
     } else if (s.A.col_stride != 1) {

@@ -45,12 +45,13 @@ struct TileOperands {
 };
 
 enum class Source {
-  packed,    // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
-  rows,      // rows of A in place, a_k = 1, against a packed panel of B
-  far_rows,  // the same, for an A that comes from main memory
-  copying,   // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
-  direct,    // any strides of A, any distance between rows of B; nv whole registers wide
-  columns,       // like direct, for columns of A in place: a_row = 1, known at compile time
+  packed,      // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
+  far_packed,  // the same, for panels of A that come from beyond L2
+  rows,        // rows of A in place, a_k = 1, against a packed panel of B
+  far_rows,    // the same, for an A that comes from beyond L2
+  copying,  // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
+  direct,   // any strides of A, any distance between rows of B; nv whole registers wide
+  columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
   direct_edge,   // like direct where only `tail` lanes of the last register belong to B
   streaming,     // like direct, for a B that comes from main memory
   fetching,      // like direct or direct_edge; what `ahead` names is asked for
@@ -68,7 +69,7 @@ struct TileResult {
 
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
-  constexpr bool packed = source == Source::packed;
+  constexpr bool packed = source == Source::packed || source == Source::far_packed;
   constexpr bool columns = source == Source::columns;
   const index_t a_row = packed || columns ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
@@ -99,7 +100,10 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     if (source == Source::far_rows && k % LINE == 0)
 #pragma GCC unroll 16
       for (int i = 0; i < mr; ++i) __builtin_prefetch(a + (mr + i) * a_row);
+    // The next panel begins where this one ends.
+    if (source == Source::far_packed) __builtin_prefetch(a + mr * kc);
     if (columns) __builtin_prefetch(a + 2 * mr - 1);  // for the next tile, of the rows below
+
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
