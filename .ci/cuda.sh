@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The CUDA kernels without a GPU: run on the emulator, with and without seeded faults, and compiled for every chip; the
-# page of what was measured. Without nvcc the compiling is left out.
+# page of what was measured. Without nvcc the compiling is left out. Needs an environment with the extra [test] in PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(mktemp -d)

@@ -52,10 +52,10 @@ static inline Gemm oriented(const Gemm& job) {
   return packed_now && few <= 64 && many >= 8 * few ? transpose(g) : g;
 }
 
-// Whether rows of A arrive late and should be asked for a panel ahead: those from main memory, where A leaves no room
-// in L3 for anything else; and, if a panel meets more than one column of tiles, which pay for the asking, those from
-// L3. Measured on a Zen 5 with an L2 of 1 MiB: 1.03 to 1.05 times as fast from 1200^3 to 2000^3, 1.02 at 2048^3, 1.1 at
-// 4096x64x1024 and 2048x128x2048; nothing at 1024^3 and below, and 0.85 with 16 columns.
+// Whether A arrives late and should be asked for a panel ahead: from main memory, where it leaves no room in L3 for
+// anything else; and, if a panel meets more than one column of tiles, which pay for the asking, from L3. Measured on a
+// Zen 5 with an L2 of 1 MiB, run by run: 1.01 to 1.05 times as fast from 1200^3 to 2048^3, 1.02 to 1.10 at
+// 2048x128x2048, 1.00 to 1.12 at 4096x64x1024; nothing at 1024^3 and below, and 0.85 with 16 columns.
 static inline bool a_is_far(const Gemm& g) {
   const index_t bytes = g.M * g.K * index_t{sizeof(float)};
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
@@ -113,7 +113,7 @@ struct StripProduct {
   float alpha, beta;
   Matrix C;
   // Where B is packed:
-  bool far = false;          // A, all of it, is larger than caches
+  bool far = false;          // a_is_far, all of A
   bool groups = false;       // panels of A take turns, rows_in_groups
   float* b_strip = nullptr;  // B packed, once `packed` says so
   bool packed = false;

@@ -95,7 +95,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       for (int l = 0; l < lines_ahead; ++l) __builtin_prefetch(ahead + l * LINE, 0, 2);  // into L2: L1 is full
       ahead += op.ahead_k;
     }
-    // Where A is far and C narrow, its rows arrive too late: ask for the next panel's, a cache line every so many
+    // Where A is far, its rows arrive too late: ask for the next panel's, a cache line every so many
     // steps.
     if (source == Source::far_rows && k % LINE == 0)
 #pragma GCC unroll 16
@@ -171,10 +171,11 @@ constexpr TileTable tile_table = make_tile_table<source>(typename IndicesBelow<M
 // ---- tall tiles, where nothing is packed in panels of MR rows ----
 
 // Rows of a tile of nv registers: narrow ones are taller, as many as there are accumulators for, so that there are
-// fewer of them. Addresses of more than 12 rows would not stay in registers, but elements of a column need only one.
-constexpr int TALLEST = 16;
-constexpr int height(index_t nv, bool columns) {
-  const int rows = MR * NV / static_cast<int>(nv), most = columns ? TALLEST : 12;
+// fewer of them. Addresses of more than 12 rows would not stay in registers; elements of a column, which need only one,
+// take 16 rows at once. More were not tried.
+constexpr int TALL = 12, TALLEST = 16;
+constexpr int height(index_t nv, int most = TALL) {
+  const int rows = MR * NV / static_cast<int>(nv);
   return rows < most ? rows : most;
 }
 
@@ -183,7 +184,7 @@ struct TallTable {
 };
 template <int mr, int nv, Source source>
 constexpr TileFunction tall_tile() {
-  if constexpr (mr <= height(nv, source == Source::columns)) return compute_tile<mr, nv, source>;
+  if constexpr (mr <= height(nv, source == Source::columns ? TALLEST : TALL)) return compute_tile<mr, nv, source>;
   return nullptr;
 }
 template <Source source, int... i>
