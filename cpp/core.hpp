@@ -26,9 +26,10 @@ struct Variant {
   const char* flags;                   // compiler options it was built with
   bool study;                          // a flag set of the study: never chosen unless asked for
   const Algorithm* const* algorithms;  // by entry index; nullptr where the variant has no such rung
+  // Nullptr, or to nullptr, for the flag sets of the compiler study:
   double (*fma_burst)(index_t steps);  // see fma_burst.cpp
-  const Study* study_code;             // see study.cpp; nullptr for the flag sets of the compiler study
-  const PackedKernel* const* packed;   // see packed_kernel.cpp; to nullptr in the study
+  const Study* study_code;             // see study.cpp
+  const PackedKernel* const* packed;   // see packed_kernel.cpp
 };
 
 // Below this many flops a team costs more than it saves: opening one and closing it costs a few microseconds while its

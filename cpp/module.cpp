@@ -91,7 +91,8 @@ static py::dict cpu() {
 
 static double fma_burst(fb::index_t steps, const char* level) {
   const fb::Variant* variant = frugalblas_find_variant(level);
-  if (!variant) throw py::value_error(std::string("level is '") + level + "', which does not run here");
+  if (!variant || !variant->fma_burst)
+    throw py::value_error(std::string("level is '") + level + "', no instruction-set level that runs here");
   py::gil_scoped_release release;
   return variant->fma_burst(steps);
 }

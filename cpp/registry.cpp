@@ -56,13 +56,20 @@ static constexpr Entry entries[] = {
 };
 constexpr int entry_count = sizeof entries / sizeof entries[0];
 
-// A flag set of the compiler study has no copy of study.cpp.
-#define STUDY_CODE_true(space) nullptr
-#define STUDY_CODE_false(space) &space::study_code
+// What measures the machine, not a rung, is built for the levels alone.
+#define OF_LEVEL_true(code) nullptr
+#define OF_LEVEL_false(code) code
 // Weakest level first; the flag sets of the study after the levels.
 static constinit const Variant variants[] = {
 #define VARIANT(space, name, level, study, flags) \
-  {name, level, flags, study, space::algorithms, space::fma_burst, STUDY_CODE_##study(space), &space::packed},
+  {name,                                          \
+   level,                                         \
+   flags,                                         \
+   study,                                         \
+   space::algorithms,                             \
+   OF_LEVEL_##study(space::fma_burst),            \
+   OF_LEVEL_##study(&space::study_code),          \
+   &space::packed},
 #include "variants.def"
 };
 constexpr int variant_count = sizeof variants / sizeof variants[0];

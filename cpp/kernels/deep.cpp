@@ -75,7 +75,7 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
           op.b = at(B, 0, j).data;
           op.b_k = B.row_stride;
         }
-        const TallTable& table = in_place && nr % VL ? tall_table<Source::direct_edge> : tall_table<Source::direct>;
+        const TileTable& table = tile_table(in_place && nr % VL ? Source::direct_edge : Source::direct);
         run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, steps, op, 1, k == 0 ? 0 : 1, {sums + i * g.N + j, g.N, 1});
       }
     }

@@ -30,9 +30,9 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
   for (index_t j = 0; j < g.N;) {
     const index_t nv = next_part(ceil_div(g.N - j, VL), width(g.M));
     const int nr = static_cast<int>(min(nv * VL, g.N - j));
-    const TallTable& table = columns        ? tall_table<Source::columns>
-                             : nr % VL == 0 ? tall_table<Source::direct>
-                                            : tall_table<Source::direct_edge>;
+    const TileTable& table = tile_table(columns        ? Source::columns
+                                        : nr % VL == 0 ? Source::direct
+                                                       : Source::direct_edge);
     for (index_t i = 0; i < g.M; ++tile) {
       const int mr = static_cast<int>(next_part(g.M - i, height(nv, most)));
       if (tile >= first && tile < last)

@@ -19,7 +19,7 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
 // on a Zen 3; with SSE2 and NEON neither was measured.
 static inline bool b_in_place(const Gemm& g) {
-  return !avx2 && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
+  return reads_b_in_place && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
 }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
@@ -57,6 +57,7 @@ static inline Gemm oriented(const Gemm& job) {
 // Zen 5 with an L2 of 1 MiB, run by run: 1.01 to 1.05 times as fast from 1200^3 to 2048^3, 1.02 to 1.10 at
 // 2048x128x2048, 1.00 to 1.12 at 4096x64x1024; nothing at 1024^3 and below, and 0.85 with 16 columns.
 static inline bool a_is_far(const Gemm& g) {
+  if (study) return false;
   const index_t bytes = g.M * g.K * index_t{sizeof(float)};
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
 }

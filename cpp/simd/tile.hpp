@@ -53,10 +53,13 @@ enum class Source {
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
   columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
   direct_edge,   // like direct where only `tail` lanes of the last register belong to B
-  streaming,     // like direct, for a B that comes from main memory
   fetching,      // like direct or direct_edge; what `ahead` names is asked for
   fetching_row,  // the same, a whole row of a panel at every step
+  streaming,     // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
 };
+// With AVX2 a copy of B is always cheaper (b_in_place in blocking.hpp).
+constexpr bool reads_b_in_place = !avx2 && !study;
+constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
 
 // Where the tile goes: rows of adjacent elements, c_row apart. By reference, like the operands, so that none of it
 // takes a register away from the accumulators during the K loop.
@@ -157,42 +160,26 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
 }  // C (mr,nr)
 
 using TileFunction = void (*)(index_t kc, const TileOperands&, const TileResult&);
-// All sizes of tile: at[(mr - 1) * NV + nv - 1].
-struct TileTable {
-  TileFunction at[MR * NV];
-};
-template <Source source, int... i>
-constexpr TileTable make_tile_table(Indices<i...>) {
-  return {{compute_tile<i / NV + 1, i % NV + 1, source>...}};
-}
-template <Source source>
-constexpr TileTable tile_table = make_tile_table<source>(typename IndicesBelow<MR * NV>::type{});
 
-// ---- tall tiles, where nothing is packed in panels of MR rows ----
+// ---- all sizes of tile, compiled in tiles.cpp, once for all rungs ----
 
-// Rows of a tile of nv registers: narrow ones are taller, as many as there are accumulators for, so that there are
-// fewer of them. Addresses of more than 12 rows would not stay in registers; elements of a column, which need only one,
-// take 16 rows at once. More were not tried.
+// Rows of a tile of nv registers. A panel of A has at most MR. Where there are no panels, narrow tiles are taller, as
+// many rows as there are accumulators for, so that there are fewer tiles. Addresses of more than 12 rows would not stay
+// in registers; elements of a column, which need only one, take 16 rows at once. More were not tried.
 constexpr int TALL = 12, TALLEST = 16;
 constexpr int height(index_t nv, int most = TALL) {
   const int rows = MR * NV / static_cast<int>(nv);
   return rows < most ? rows : most;
 }
 
-struct TallTable {
-  TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]
+struct TileTable {
+  TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]; nullptr: no tile is that tall
 };
-template <int mr, int nv, Source source>
-constexpr TileFunction tall_tile() {
-  if constexpr (mr <= height(nv, source == Source::columns ? TALLEST : TALL)) return compute_tile<mr, nv, source>;
-  return nullptr;
-}
-template <Source source, int... i>
-constexpr TallTable make_tall_table(Indices<i...>) {
-  return {{tall_tile<i / NV + 1, i % NV + 1, source>()...}};
-}
-template <Source source>
-constexpr TallTable tall_table = make_tall_table<source>(typename IndicesBelow<TALLEST * NV>::type{});
+struct TileTables {
+  TileTable of[SOURCES];
+};
+extern const TileTables tile_tables;
+static inline const TileTable& tile_table(Source source) { return tile_tables.of[static_cast<int>(source)]; }
 
 // One tile by `function` into a C of any strides: where rows of C are not contiguous, by way of a local tile.
 static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha,
@@ -212,7 +199,7 @@ static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, c
 // One tile of any size.
 template <Source source>
 static inline void tile(int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta, const Matrix& C) {
-  run_tile(tile_table<source>.at[(mr - 1) * NV + (nr - 1) / VL], mr, nr, kc, op, alpha, beta, C);
+  run_tile(tile_table(source).at[(mr - 1) * NV + (nr - 1) / VL], mr, nr, kc, op, alpha, beta, C);
 }
 
 }  // namespace fb::FB_VARIANT

@@ -1,0 +1,33 @@
+// tiles.cpp: the register tiles there are, compiled once for all rungs of this build.
+//
+// Every size of every source of operands is an instantiation of compute_tile (tile.hpp) of its own: some 250 small
+// functions, half of all that a build compiles. Rungs take them out of the table by size.
+#include "tile.hpp"
+
+namespace fb::FB_VARIANT {
+
+constexpr int tallest(Source source) {
+  return source == Source::columns ? TALLEST : source == Source::direct || source == Source::direct_edge ? TALL : MR;
+}
+constexpr bool is_used(Source source) {
+  if (source == Source::far_packed || source == Source::far_rows) return !study;
+  if (source == Source::fetching || source == Source::fetching_row) return reads_b_in_place;
+  return true;
+}
+
+template <Source source, int mr, int nv>
+constexpr TileFunction tile_of_size() {
+  if constexpr (is_used(source) && mr <= height(nv, tallest(source))) return compute_tile<mr, nv, source>;
+  return nullptr;
+}
+template <Source source, int... i>
+constexpr TileTable table(Indices<i...>) {
+  return {{tile_of_size<source, i / NV + 1, i % NV + 1>()...}};
+}
+template <int... source>
+constexpr TileTables tables(Indices<source...>) {
+  return {{table<static_cast<Source>(source)>(IndicesBelow<TALLEST * NV>::type{})...}};
+}
+constinit const TileTables tile_tables = tables(IndicesBelow<SOURCES>::type{});
+
+}  // namespace fb::FB_VARIANT
