@@ -7,7 +7,6 @@
 #include <cfenv>
 
 #include "core.hpp"
-#include "flags.hpp"
 #include "team.hpp"
 
 namespace fb {
@@ -52,7 +51,7 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
 #pragma omp parallel num_threads(threads)
   {
-    const FlagsOfThread flags(&raised);
+    const TeamThread team_thread(&raised);
 #pragma omp for schedule(dynamic, turn)
     for (index_t i = 0; i < batch.count; ++i) {
       if (status.load(std::memory_order_relaxed) != Status::done) continue;

@@ -28,7 +28,7 @@ struct Gemm {
   float alpha;       // != 0: a zero alpha is answered before the registry
   float beta;        // == 0: C is uninitialised, write only
   int threads;       // >= 1
-  // Where the threads of a team put the floating-point exceptions they raise (flags.hpp); nullptr: nobody asks.
+  // Where the threads of a team put the floating-point exceptions they raise (team.hpp); nullptr: nobody asks.
   int* raised = nullptr;
 };
 

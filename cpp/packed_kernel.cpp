@@ -10,6 +10,7 @@
 
 #include "packed.hpp"
 #include "simd/blocking.hpp"
+#include "team.hpp"
 #include "workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -221,7 +222,10 @@ static void run(const Gemm& g, const float* packed) {
   };
   if (g.threads == 1) return multiply(0);
 #pragma omp parallel num_threads(g.threads)
-  multiply(omp_get_thread_num());
+  {
+    const TeamThread team_thread(g.raised);
+    multiply(omp_get_thread_num());
+  }
 }
 
 extern const PackedKernel packed_kernel;  // or const would keep it private to this file

@@ -247,7 +247,7 @@ MUTANTS = [
     ),
     Mutant(
         "flags of the threads of one product are lost",
-        "cpp/flags.cpp",
+        "cpp/team.cpp",
         "*raised_ |= mine;",
         "*raised_ |= 0 * mine;",
         "test_matmul.py::test_warnings_are_numpys",
@@ -255,15 +255,15 @@ MUTANTS = [
     Mutant(
         "flags of a plain loop's threads are lost",
         "cpp/kernels/accumulate.cpp",
-        "const FlagsOfThread flags(g.raised);",
-        "const FlagsOfThread flags(nullptr);",
+        "const TeamThread team_thread(g.raised);",
+        "const TeamThread team_thread(nullptr);",
         "test_matmul.py::test_warnings_of_every_strategy",
     ),
     Mutant(
         "flags of the threads of a batch are lost",
         "cpp/batch.cpp",
-        "const FlagsOfThread flags(&raised);",
-        "const FlagsOfThread flags(nullptr);",
+        "const TeamThread team_thread(&raised);",
+        "const TeamThread team_thread(nullptr);",
         "test_matmul.py::test_warnings_of_every_product_of_a_batch",
     ),
     Mutant(

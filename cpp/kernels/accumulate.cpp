@@ -4,15 +4,15 @@
 // of one per step. The gain is small here, and that is the lesson: the time goes into waiting for B, whose next element
 // down a column is always in another cache line. `transposed` turns that walk into a straight one.
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 
 namespace fb::FB_VARIANT {
 
 static void run(const Gemm& g) {
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (index_t i = 0; i < g.M; ++i) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     for (index_t j = 0; j < g.N; ++j) {
       const float* a = at(g.A, i, 0).data;
       const float* b = at(g.B, 0, j).data;

@@ -8,9 +8,9 @@
 // Still wasted with several threads: each takes its own rows of C and packs all of B for itself; `openmp` does not.
 // Change block sizes in simd/blocking.hpp, the tile in simd/tile.hpp; the loops below need no change for either.
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -49,7 +49,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(units, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     const index_t first = t * share, last = min(units, first + share);
     if (first < last)
       multiply_rows(first * MR, (last == units ? g.M : last * MR) - first * MR, workspace.data() + t * (for_a + for_b));

@@ -10,9 +10,9 @@
 
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
-#include "../flags.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -98,7 +98,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel for num_threads(g.threads) schedule(dynamic)
     for (index_t chunk = 0; chunk < chunks; ++chunk) {
-      const FlagsOfThread flags(g.raised);
+      const TeamThread team_thread(g.raised);
       multiply(chunk, omp_get_thread_num());
     }
   }

@@ -10,8 +10,8 @@
 #include <omp.h>
 
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/pack.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -136,7 +136,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel num_threads(g.threads)
     {
-      const FlagsOfThread flags(g.raised);
+      const TeamThread team_thread(g.raised);
 #pragma omp for schedule(static)  // its closing barrier: the rows are complete
       for (index_t chunk = 0; chunk < (copy_a ? chunks : 0); ++chunk) copy_chunk(chunk);
 #pragma omp for schedule(static) nowait

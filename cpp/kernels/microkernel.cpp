@@ -6,8 +6,8 @@
 // Still wasted, on large matrices: each step of k reads B from another row, another page, and once the columns of B no
 // longer fit the cache they are fetched again for every MR rows of C. `blocked` copies them into cache-sized panels.
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/pack.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -53,7 +53,7 @@ static void multiply(const Gemm& g) {
   for (index_t p = 0; p < widths.count(); ++p) tiles += ceil_div(g.M, height(widths.size(p), tallest(g)));
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     multiply_tiles(g, tiles * t / g.threads, tiles * (t + 1) / g.threads);
   }
 }

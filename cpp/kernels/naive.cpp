@@ -5,15 +5,15 @@
 // memory with A or B; and each step down B lands in another cache line, of which it uses 4 bytes of 64.
 // `accumulate` removes the first, `transposed` the second.
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 
 namespace fb::FB_VARIANT {
 
 static void run(const Gemm& g) {
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (index_t i = 0; i < g.M; ++i) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     for (index_t j = 0; j < g.N; ++j) {
       const float* a = at(g.A, i, 0).data;
       const float* b = at(g.B, 0, j).data;

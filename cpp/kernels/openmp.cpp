@@ -8,9 +8,9 @@
 #include <cstdint>
 
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -42,7 +42,7 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
   const Workspace workspace(part * at_once);
 #pragma omp parallel num_threads(g.threads)
   for (index_t first = 0; first < parts; first += at_once) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     const index_t last = min(parts, first + at_once);
     const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
     if (part)
@@ -81,7 +81,7 @@ static void run(const Gemm& job) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     const index_t thread = omp_get_thread_num();
     float* const b_strip = workspace.data() + for_a + thread * for_b;
     std::int32_t* drawn = all_drawn;

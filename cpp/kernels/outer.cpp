@@ -8,9 +8,9 @@
 // thirty steps of K on that costs more than the plain stores of `blocked`.
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
-#include "../flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -120,7 +120,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(g.M, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     multiply(g, min(g.M, t * share), min(g.M, (t + 1) * share), workspace.data() + t * scratch);
   }
 }

@@ -8,9 +8,9 @@
 // them. Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is
 // faster.
 #include "../algorithm.hpp"
-#include "../flags.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -130,7 +130,7 @@ static void run(const Gemm& job) {
   const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
     multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
   }
 }

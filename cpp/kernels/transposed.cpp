@@ -8,9 +8,9 @@
 // `microkernel` reuses what it has loaded.
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
-#include "../flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -29,7 +29,7 @@ static void run(const Gemm& g) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
 #pragma omp for schedule(static)
     for (index_t j = 0; j < g.N; ++j)
       for (index_t k = 0; k < g.K; ++k) bt[j * g.K + k] = *at(g.B, k, j).data;

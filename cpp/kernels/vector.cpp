@@ -6,9 +6,9 @@
 // where a core can start as many FMAs as loads. `microkernel` computes a tile of C instead of one element.
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
-#include "../flags.hpp"
 #include "../simd/matrix.hpp"
 #include "../simd/vec.hpp"
+#include "../team.hpp"
 #include "../workspace.hpp"
 
 namespace fb::FB_VARIANT {
@@ -42,7 +42,7 @@ static void run(const Gemm& g) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const FlagsOfThread flags(g.raised);
+    const TeamThread team_thread(g.raised);
 #pragma omp for schedule(static)
     for (index_t j = 0; j < g.N; ++j) copy_padded(g.K, K, at(g.B, 0, j).data, g.B.row_stride, columns_of_b + j * K);
     const index_t strip = cache_sizes().l2 / 2 / (K * index_t{sizeof(float)}) + 1;  // columns that fit half of L2
