@@ -190,13 +190,14 @@ def test_bits_do_not_depend_on_threads_or_time(strategy):
 @pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
 def test_teams_do_not_race(strategy):
     """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
-    more threads than CPUs, so that some are always behind. A in Fortran order, which is packed: many rows of it, and
-    few, where B is read in place."""
+    more threads than CPUs, so that some are always behind. A with adjacent rows, part of a wider matrix, which is
+    packed: many rows of it, and few, where B is read in place."""
     b = blocks(strategy.algo)
     K = 6 * b["KC"]
     for M, N in [(64 * b["MR"], 2 * b["NC"] + 1), (16 * b["MR"], 32 * b["NR"] + 1)]:
         rng = np.random.default_rng(0)
-        A, B = rng.standard_normal((K, M), dtype=np.float32).T, rng.standard_normal((K, N), dtype=np.float32)
+        A = rng.standard_normal((K, M + 300), dtype=np.float32)[:, :M].T
+        B = rng.standard_normal((K, N), dtype=np.float32)
         alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
         check(alone, A, B)
         for threads in (2, 3, 7, 7, 7, 7):
