@@ -260,13 +260,6 @@ MUTANTS = [
         "test_matmul.py::test_warnings_of_every_strategy",
     ),
     Mutant(
-        "a woken thread stays on its caller's CPU",
-        "cpp/team.cpp",
-        "? NOWHERE : count_where_alone()) {",
-        "? NOWHERE : count_here()) {",
-        "test_process.py::test_a_woken_thread_leaves_its_callers_cpu",
-    ),
-    Mutant(
         "flags of the threads of a batch are lost",
         "cpp/batch.cpp",
         "const TeamThread team_thread(&raised);",

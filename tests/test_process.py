@@ -121,38 +121,3 @@ def test_environment_is_left_alone():
     with frugalblas.num_threads(2):
         frugalblas.set_num_threads(None)
     assert dict(os.environ) == before
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU: threads cannot keep apart")
-def test_a_woken_thread_leaves_its_callers_cpu():
-    """Where the other CPU is busy too, the kernel would leave it there: 8 ms for a product that takes 0.2.
-
-    What the thread may run on is as before. That the kernel moves it again meanwhile is possible, but not every time.
-    """
-    code = """
-import os, subprocess, sys
-import numpy as np, frugalblas
-a, b = sorted(os.sched_getaffinity(0))[:2]
-os.sched_setaffinity(0, {a, b})
-A = np.ones((300, 300), np.float32)
-before = set(os.listdir("/proc/self/task"))
-frugalblas.sgemm(A, A, algo="openmp", threads=2)
-(thread,) = map(int, set(os.listdir("/proc/self/task")) - before)
-os.sched_setaffinity(0, {a})
-spin = f"import os; os.sched_setaffinity(0, {{{b}}}); print(flush=True)" + chr(10) + "while True: pass"
-busy = subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE)
-busy.stdout.readline()
-apart = 0
-for _ in range(10):
-    os.sched_setaffinity(thread, {a})  # asleep, it is where it last was allowed to be
-    os.sched_setaffinity(thread, {a, b})
-    frugalblas.sgemm(A, A, algo="openmp", threads=2)
-    with open(f"/proc/self/task/{thread}/stat") as stat:
-        apart += int(stat.read().rpartition(")")[2].split()[36]) == b
-    assert os.sched_getaffinity(thread) == {a, b}
-busy.kill()
-busy.wait()
-busy.stdout.close()
-print(apart)
-"""
-    assert int(output_of(code)) >= 6
