@@ -1,6 +1,9 @@
-// team_test.cpp: batches, triangles and the flags of teams, without Python: for the race detector and other CPUs.
+// team_test.cpp: batches, triangles, flags and CPUs of teams, without Python: for the race detector and other CPUs.
 //
-// Exit code 1 if a batch or a triangle has other bits than single products, or flags are lost or made up.
+// Exit code 1 if a batch or a triangle has other bits than single products, if flags are lost or made up, or if threads
+// stay on a CPU together.
+#include <omp.h>
+#include <sched.h>
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "../core.hpp"
+#include "../team.hpp"
 
 using namespace fb;
 
@@ -89,7 +93,50 @@ static void test_flags(index_t count, index_t n, int threads) {
   expect(flags() == 0, "no flag left over", threads);
 }
 
+static cpu_set_t only(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return set;
+}
+
+// A thread of a team that finds itself on its caller's CPU leaves it, and may run wherever it might before. The kernel
+// may move a thread at any moment, so an attempt counts only if it was on that CPU just before.
+static void test_threads_keep_apart() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2) {
+    std::printf("threads that keep apart: not tested, there is one CPU\n");
+    return;
+  }
+  int shared = 0;
+  while (!CPU_ISSET(shared, &allowed)) ++shared;
+  const cpu_set_t there = only(shared);
+  sched_setaffinity(0, sizeof there, &there);
+  int attempts = 0, apart = 0;
+  bool same_mask = true;
+  for (int i = 0; i < 20; ++i) {
+    const FixedTeam fixed(2);
+#pragma omp parallel num_threads(2)
+    if (omp_get_thread_num() == 1) {
+      sched_setaffinity(0, sizeof there, &there);
+      sched_setaffinity(0, sizeof allowed, &allowed);
+      if (sched_getcpu() == shared) {
+        const TeamThread team_thread(nullptr);
+        ++attempts;
+        apart += sched_getcpu() != shared;
+        cpu_set_t now;
+        sched_getaffinity(0, sizeof now, &now);
+        same_mask = same_mask && CPU_EQUAL(&now, &allowed);
+      }
+    }
+  }
+  sched_setaffinity(0, sizeof allowed, &allowed);
+  expect(2 * apart >= attempts, "threads that keep apart", 2);
+  expect(same_mask, "the CPUs a thread may run on", 2);
+}
+
 int main() {
+  test_threads_keep_apart();
   for (const int threads : {1, 2, 3, 5}) {
     test_batch(40, 50, threads);
     test_batch(2, 200, threads);
@@ -103,6 +150,6 @@ int main() {
   std::vector<std::thread> callers;
   for (int t = 0; t < 3; ++t) callers.emplace_back([] { test_batch(20, 60, 2), test_batch(1, 200, 2); });
   for (std::thread& caller : callers) caller.join();
-  std::printf(failures ? "some are wrong\n" : "batches, triangles and flags are right\n");
+  std::printf(failures ? "some are wrong\n" : "batches, triangles, flags and CPUs are right\n");
   return failures != 0;
 }
