@@ -19,7 +19,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><body><pre id="text" hidden>{text
 (async () => {{
   const out = document.getElementById("out");
   mermaid.initialize({{startOnLoad: false, theme: "neutral", htmlLabels: false, fontFamily: "sans-serif",
-                       deterministicIds: true, flowchart: {{htmlLabels: false}}}});
+                       deterministicIds: true, flowchart: {{htmlLabels: false, wrappingWidth: 420}}}});
   const {{svg}} = await mermaid.render("diagram", document.getElementById("text").textContent);
   out.innerHTML = svg;
   out.textContent = new XMLSerializer().serializeToString(out.firstElementChild);

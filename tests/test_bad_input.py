@@ -218,6 +218,12 @@ def test_a_level_this_cpu_lacks():
     assert "lacks" in message(frugalblas.AlgorithmUnavailable, None, None, algo=f"{rung.name}@{lacking[-1]['name']}")
 
 
+@pytest.mark.parametrize("level", ["v9", "O2"])
+def test_the_peak_is_that_of_a_level(level):
+    with pytest.raises(ValueError, match=f"'{level}', no instruction-set level that runs here"):
+        frugalblas._core.fma_burst(1, level)
+
+
 def test_unavailable_rungs_say_why():
     assert issubclass(frugalblas.AlgorithmUnavailable, RuntimeError)
     unavailable = [rung for rung in frugalblas.algorithms() if not rung.available]

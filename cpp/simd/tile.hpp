@@ -78,9 +78,9 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
   const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
   const index_t b_k = packed || rows ? nv * VL : op.b_k;
-  // Rows of A, each reached from the group of four that it is in: a pointer to every fourth, a_row and its triple are
-  // all the registers that takes. With an address for each of 12 rows, GCC 12 keeps some in vector registers, and
-  // fetching them from there costs FMA slots: 5 % of the time on a Zen 4. Up to 8 rows they find room.
+  // Rows of A, each reached from the group of four that it is in: a pointer to every fourth, a_row and its multiples up
+  // to three are all that takes registers. Of an offset for each of 12 rows GCC 12 keeps some in vector registers and
+  // fetches them back at every step, 3 to 5 % of the time on a Zen 4. Those of up to 8 rows find room.
   constexpr int GROUP = packed || columns || mr <= 8 ? mr : 4, GROUPS = (mr + GROUP - 1) / GROUP;
   const float* a[GROUPS];
   for (int n = 0; n < GROUPS; ++n) {
@@ -174,8 +174,8 @@ using TileFunction = void (*)(index_t kc, const TileOperands&, const TileResult&
 // ---- all sizes of tile, compiled in tiles.cpp, once for all rungs ----
 
 // Rows of a tile of nv registers. A panel of A has at most MR. Where there are no panels, narrow tiles are taller, as
-// many rows as there are accumulators for, so that there are fewer tiles. Addresses of more than 12 rows would not stay
-// in registers; elements of a column, which need only one, take 16 rows at once. More were not tried.
+// many rows as there are accumulators for, so that there are fewer tiles: 12, for an address each of 16 did not stay in
+// registers; elements of a column, which need only one address, 16. More were not tried.
 constexpr int TALL = 12, TALLEST = 16;
 constexpr int height(index_t nv, int most = TALL) {
   const int rows = MR * NV / static_cast<int>(nv);
