@@ -6,7 +6,7 @@ from suite import solved
 import frugalblas
 from frugalblas import energy
 from frugalblas.bench import cases, machine, parsing
-from frugalblas.bench.check import INPUT_ROUNDOFF
+from frugalblas.bench.check import PRECISIONS
 
 pytest_plugins = ["frugalblas.energy.pytest_plugin"]  # --benchmark-energy
 
@@ -54,7 +54,7 @@ def _cases(config):
 
 def _precisions(config, name):
     cards = {card.name: card for card in frugalblas.algorithms()}
-    known = {precision for card in cards.values() for precision in card.precisions if precision in INPUT_ROUNDOFF}
+    known = {precision for card in cards.values() for precision in card.precisions if precision in PRECISIONS}
     asked = config.getoption("--precision")
     wanted = sorted(known) if asked == "all" else [word.strip() for word in asked.split(",")]
     for precision in wanted:

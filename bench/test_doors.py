@@ -8,7 +8,8 @@ from suite import assert_right
 
 import frugalblas
 from frugalblas.bench import cases
-from frugalblas.bench.check import Problem, gamma
+from frugalblas.bench.check import Problem
+from frugalblas.bounds import U, bound_u
 
 DOORS = {
     "sgemm": lambda A, B, out: frugalblas.sgemm(A, B, out=out),
@@ -54,5 +55,5 @@ def test_batch(benchmark, door, products, edge, provenance, no_joules):
     benchmark.group = f"{products} products of {edge}"
     benchmark.extra_info.update(flops=products * 2 * edge**3, provenance=provenance, energy=no_joules)
     out = DOORS[door](A, B, out)
-    assert (np.abs(out - exact) <= gamma(edge) * scale).all()  # not so for a NaN
+    assert (np.abs(out - exact) <= bound_u("fp32", edge) * U * scale).all()  # not so for a NaN
     benchmark(DOORS[door], A, B, out)

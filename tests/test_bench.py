@@ -27,6 +27,7 @@ from frugalblas.bench import (
 )
 from frugalblas.bench.cases import Case, RequestError, Size, Strategy
 from frugalblas.bench.progress import SilentProgress
+from frugalblas.bounds import U
 
 
 @dataclass(frozen=True)
@@ -429,7 +430,7 @@ def test_the_verdict_is_the_error_bound_and_the_error_is_in_u():
     problem.solve()
     problem.out[...] = problem.exact
     assert problem.verdict().error_u <= 1  # one rounding of |C| <= |A||B|
-    allowed = check.gamma(300) * problem.scale[2, 3]
+    allowed = 300 * U / (1 - 300 * U) * problem.scale[2, 3]
     problem.out[2, 3] = problem.exact[2, 3] + 0.99 * allowed
     inside = problem.verdict()
     assert inside.fault is None

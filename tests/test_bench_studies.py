@@ -446,7 +446,8 @@ def test_energy_against_size_is_measured_at_few_of_many_sizes():
 
 
 def test_the_bound_admits_rounded_operands_and_no_more():
-    from frugalblas.bench.check import INPUT_ROUNDOFF, Problem
+    from frugalblas.bench.check import Problem
+    from frugalblas.bounds import INPUT_ROUNDOFF
 
     problem = Problem(Size(8, 8, 64), 1)
     problem.solve()

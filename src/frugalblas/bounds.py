@@ -16,4 +16,4 @@ def bound_u(precision: str, K: int) -> float:
     """
     v, u = INPUT_ROUNDOFF[precision], SUM_ROUNDOFF.get(precision, U)
     gamma = K * u / (1 - K * u) if K * u < 1 else math.inf
-    return ((1 + v) ** 2 * (1 + gamma) - 1) / U
+    return (v * (2 + v) + (1 + v) ** 2 * gamma) / U  # multiplied out: no 1 from which digits are lost

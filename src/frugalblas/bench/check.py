@@ -8,29 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..bounds import INPUT_ROUNDOFF, SUM_ROUNDOFF, bound_u
+from ..bounds import U as UNIT_ROUNDOFF
 from .cases import Size
 
-UNIT_ROUNDOFF = 2.0**-24  # float32, round to nearest
-# Of the formats that operands are rounded to first, by `precision=`: half a unit in the last of 11 or 8 bits.
-INPUT_ROUNDOFF = {"fp32": 0.0, "tf32": 2.0**-11, "fp16": 2.0**-11, "bf16": 2.0**-8}
+# What can be checked: sums in half precision have no bound from 2048 products on, and hardly one below.
+PRECISIONS = tuple(precision for precision in INPUT_ROUNDOFF if precision not in SUM_ROUNDOFF)
 ROWS_AT_ONCE = 256  # float64 temporaries of a check stay small beside the matrices
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-
-
-def gamma(K: int) -> float:
-    """γ_K = K·u/(1 − K·u): the error of a sum of K products in any order, in units of Σ|a·b|.
-
-    Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1.
-    """
-    return K * UNIT_ROUNDOFF / (1 - K * UNIT_ROUNDOFF)
-
-
-def bound(K: int, precision: str = "fp32") -> float:
-    """The largest |C − C64| / (|A||B|) that is no fault: γ_K, and what rounding both operands of a product adds."""
-    rounded = INPUT_ROUNDOFF[precision]
-    return (1 + rounded) ** 2 * (1 + gamma(K)) - 1 if rounded else gamma(K)
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class Problem:
 
     def verdict(self, precision: str = "fp32") -> Verdict:
         """Check `out`: every |C − C64| must be at most γ_K·(|A||B|), or a bit more where operands are rounded first."""
-        worst, most = 0.0, bound(self.size.K, precision)
+        worst, most = 0.0, bound_u(precision, self.size.K) * UNIT_ROUNDOFF
         for first in range(0, self.size.M, ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             with np.errstate(invalid="ignore", over="ignore"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..cases import Case, Size
-from ..check import INPUT_ROUNDOFF
+from ..check import PRECISIONS
 from .base import Here, Study, cubes
 
 
@@ -12,7 +12,7 @@ def cases(here: Here, size: Size) -> Iterator[Case]:
     for strategy in here.strategies():
         card = here.card(strategy)
         for precision in card.precisions:
-            if precision in INPUT_ROUNDOFF:
+            if precision in PRECISIONS:
                 for count in here.counts(strategy):
                     yield Case(strategy, card.kind, size, count, "precision", precision=precision)
 
