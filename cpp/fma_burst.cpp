@@ -1,5 +1,5 @@
 // fma_burst.cpp: nothing but FMAs, to measure the peak that every rung is a share of.
-#include "simd/tile.hpp"
+#include "simd/tile_table.hpp"
 
 namespace fb::FB_VARIANT {
 

@@ -1,4 +1,4 @@
-// module.cpp: a table of contents of the extension. Besides it, only study_call.cpp knows pybind11.
+// module.cpp: a table of contents of the extension, and the only file of it that knows pybind11.
 #include <pybind11/pybind11.h>
 
 #include <string>
@@ -123,6 +123,48 @@ static void count_products(bool on) {
   fb::doors::counting = on;
 }
 
+static py::object numpy_matmul() { return py::module_::import("numpy").attr("matmul"); }
+
+static py::list patch_blas() {
+  py::list names;
+  for (const std::string& name : frugalblas_patch_blas()) names.append(name);
+  return names;
+}
+
+// Of an argument that was not given: nothing.
+static fb::Floats floats(const py::buffer_info& info, const char* name) {
+  if (!info.ptr) return {};
+  const bool plain =
+      info.format == "f" && info.ndim >= 1 && info.strides[info.ndim - 1] == sizeof(float) &&
+      (info.ndim == 1 || (info.ndim == 2 && info.strides[0] == info.shape[1] * fb::index_t{sizeof(float)}));
+  if (!plain) throw std::invalid_argument(std::string(name) + " must be a float32 array in C order");
+  const bool matrix = info.ndim == 2;
+  return {static_cast<float*>(info.ptr), info.size, matrix ? info.shape[0] : 0, matrix ? info.shape[1] : 0};
+}
+
+static void study_gemm(const py::buffer& A, const py::buffer& B, const py::buffer& out, int threads, fb::index_t MR,
+                       fb::index_t NR, fb::index_t MC, fb::index_t KC, fb::index_t NC, const std::string& loop,
+                       const std::string& schedule, int chunk) {
+  const py::buffer_info a = A.request(), b = B.request(), c = out.request(true);
+  py::gil_scoped_release release;
+  frugalblas_study_gemm(floats(a, "A"), floats(b, "B"), floats(c, "out"), threads,
+                        {MR, NR, MC, KC, NC, false, fb::Knobs::fixed, chunk}, loop, schedule);
+}
+
+static py::list study_tiles() {
+  const fb::Study& study = *frugalblas_default_variant(nullptr)->study_code;
+  py::list result;
+  for (int i = 0; i < study.tile_count; ++i) result.append(py::make_tuple(study.tiles[i].MR, study.tiles[i].NR));
+  return result;
+}
+
+static double memory_sweep(const py::buffer& a, int threads, const py::object& b, const py::object& c) {
+  const auto request = [](const py::object& o) { return o.is_none() ? py::buffer_info() : py::buffer(o).request(); };
+  const py::buffer_info target = a.request(!b.is_none()), left = request(b), right = request(c);
+  py::gil_scoped_release release;
+  return frugalblas_memory_sweep(floats(target, "a"), threads, floats(left, "b"), floats(right, "c"));
+}
+
 static py::object owned(PyObject* reference) {
   if (!reference) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(reference);
@@ -156,9 +198,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.attr("matmul") = owned(frugalblas_matmul_function());
   m.attr("Packed") = owned(frugalblas_packed_type());
   m.attr("matmul_gufunc") = owned(frugalblas_matmul_gufunc());
-  m.def("patch_matmul", frugalblas_patch_matmul);
-  m.def("unpatch_matmul", frugalblas_unpatch_matmul);
-  m.def("patch_blas", frugalblas_patch_blas);
+  m.def("patch_matmul", [] { frugalblas_patch_matmul(numpy_matmul().ptr()); });
+  m.def("unpatch_matmul", [] { frugalblas_unpatch_matmul(numpy_matmul().ptr()); });
+  m.def("patch_blas", patch_blas);
   m.def("unpatch_blas", frugalblas_unpatch_blas);
   m.def("count_products", count_products, py::arg("on"));
   m.def("products", products);
@@ -182,5 +224,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("max_threads", frugalblas_max_threads);
   m.def("cgroup_cpus", frugalblas_cgroup_cpus, py::arg("root"), py::arg("most"));
   m.def("free_workspace", frugalblas_free_workspace);
-  frugalblas_add_study(m);
+
+  m.def("study_gemm", study_gemm, py::arg("A"), py::arg("B"), py::arg("out"), py::kw_only(), py::arg("threads"),
+        py::arg("MR"), py::arg("NR"), py::arg("MC"), py::arg("KC"), py::arg("NC"), py::arg("loop") = "M",
+        py::arg("schedule") = "static", py::arg("chunk") = 0);
+  m.def("study_tiles", study_tiles);
+  m.def("memory_sweep", memory_sweep, py::arg("a"), py::kw_only(), py::arg("threads"), py::arg("b") = py::none(),
+        py::arg("c") = py::none());
 }

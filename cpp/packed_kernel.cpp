@@ -120,8 +120,7 @@ static void pack(index_t K, index_t N, const ConstMatrix& B, int threads, float*
   for (index_t n = 0; n < parts * across; ++n) {
     const index_t pc = n / across * KC, kc = min(KC, K - pc);
     const Panel to = panel_at(N, pc, kc, n % across, panels);
-    pack_table.registers[to.registers - 1](static_cast<int>(to.columns), kc, at(B, pc, to.first).data, B.col_stride,
-                                           B.row_stride, to.data);
+    pack_b_panel(to.columns, kc, at(B, pc, to.first), to.data);
   }
 }
 

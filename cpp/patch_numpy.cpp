@@ -6,9 +6,9 @@
 // NumPy's own BLAS reports them, and products for which memory runs out.
 #include "patch_numpy.hpp"
 
+#include <algorithm>
 #include <cstdint>
-#include <string>
-#include <vector>
+#include <stdexcept>
 
 #include "blas_job.hpp"
 #include "got_patch.hpp"
@@ -19,8 +19,6 @@
 #define NO_IMPORT_UFUNC
 #include <numpy/ufuncobject.h>
 
-namespace py = pybind11;
-
 namespace {
 
 using fb::Batch;
@@ -29,16 +27,13 @@ using namespace fb::blas;
 
 // ---- np.matmul's loop ----
 
-py::object numpy_matmul() { return py::module_::import("numpy").attr("matmul"); }
-
 // Exchanges the loop; returns the one that was there.
-PyUFuncGenericFunction exchange(PyUFuncGenericFunction loop) {
-  const py::object matmul = numpy_matmul();
-  if (!PyObject_TypeCheck(matmul.ptr(), &PyUFunc_Type))
+PyUFuncGenericFunction exchange(PyObject* matmul, PyUFuncGenericFunction loop) {
+  if (!PyObject_TypeCheck(matmul, &PyUFunc_Type))
     throw std::runtime_error("numpy.matmul is not a ufunc: something has replaced it, and it is left alone");
   const int float32[] = {NPY_FLOAT, NPY_FLOAT, NPY_FLOAT};
   PyUFuncGenericFunction before = nullptr;
-  if (PyUFunc_ReplaceLoopBySignature(reinterpret_cast<PyUFuncObject*>(matmul.ptr()), loop, float32, &before) < 0)
+  if (PyUFunc_ReplaceLoopBySignature(reinterpret_cast<PyUFuncObject*>(matmul), loop, float32, &before) < 0)
     throw std::runtime_error("this NumPy does not let the float32 loop of numpy.matmul be replaced");
   return before;
 }
@@ -174,31 +169,30 @@ bool still_ours() {
 
 }  // namespace
 
-void frugalblas_patch_matmul() { loop_before = exchange(fb::doors::patched_loop); }
+void frugalblas_patch_matmul(PyObject* matmul) { loop_before = exchange(matmul, fb::doors::patched_loop); }
 
-void frugalblas_unpatch_matmul() {
-  const PyUFuncGenericFunction found = exchange(loop_before);
+void frugalblas_unpatch_matmul(PyObject* matmul) {
+  const PyUFuncGenericFunction found = exchange(matmul, loop_before);
   if (found == fb::doors::patched_loop) return;
-  exchange(found);
+  exchange(matmul, found);
   throw std::runtime_error(
       "numpy.matmul's float32 loop was replaced by something else after patch_numpy; undo that first");
 }
 
-py::list frugalblas_patch_blas() {
+std::vector<std::string> frugalblas_patch_blas() {
   std::vector<fb::got::Replacement> wanted;
   for (const Target& target : targets()) wanted.push_back({target.name.c_str(), target.function});
   patched_slots = fb::got::find("_multiarray_umath", wanted);
-  py::list names;
+  std::vector<std::string> names;
   for (const auto& slot : patched_slots) {
     for (const Target& target : targets())
       if (target.name == slot.name) *target.original = slot.original;
-    if (!names.contains(slot.name)) names.append(slot.name);
+    if (std::find(names.begin(), names.end(), slot.name) == names.end()) names.push_back(slot.name);
   }
   if (patched_slots.empty())
     throw std::runtime_error(
         "this NumPy calls no cblas_sgemm of another library (see numpy.show_config()); patch_numpy(level='ufunc') "
-        "works "
-        "with any NumPy");
+        "works with any NumPy");
   for (std::size_t i = 0; i < patched_slots.size(); ++i)
     if (!fb::got::write(patched_slots[i], patched_slots[i].replacement)) {
       while (i-- > 0) fb::got::write(patched_slots[i], patched_slots[i].original);

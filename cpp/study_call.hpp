@@ -1,5 +1,23 @@
-// study_call.hpp: the study-only functions of the extension.
+// study_call.hpp: study.hpp for `frugalblas bench`: plain C-order float32 matrices, whose shapes are checked here.
 #pragma once
-#include <pybind11/pybind11.h>
+#include <string>
 
-void frugalblas_add_study(pybind11::module_& m);
+#include "study.hpp"
+
+namespace fb {
+
+// A caller's memory: `size` contiguous floats; rows and cols are 0 unless it has two dimensions.
+struct Floats {
+  float* data;
+  index_t size, rows, cols;
+};
+
+}  // namespace fb
+
+// All throw std::invalid_argument for what cannot be done, and have then written nothing.
+
+// out = A·B by the loops of study.hpp. loop: "M" or "N", which threads share; schedule: "static", "dynamic", "guided".
+void frugalblas_study_gemm(const fb::Floats& A, const fb::Floats& B, const fb::Floats& out, int threads,
+                           fb::Knobs knobs, const std::string& loop, const std::string& schedule);
+// Study::sweep; b and c may be without data, both.
+double frugalblas_memory_sweep(const fb::Floats& a, int threads, const fb::Floats& b, const fb::Floats& c);

@@ -78,6 +78,26 @@ Job make_job(index_t M, index_t N, index_t K, const py::tuple& A, const py::tupl
           static_cast<Accumulate>(accumulate)};
 }
 
+py::tuple dlpack_device(const Buffer& buffer) {
+  const Buffer::Place place = buffer.dlpack_device();
+  return py::make_tuple(place.type, place.device);
+}
+
+// The array API's __dlpack__.
+py::object dlpack(const Buffer& buffer, const py::object& stream, const py::object& max_version,
+                  const py::object& dl_device, const py::object& copy) {
+  if (!dl_device.is_none() && !dl_device.equal(dlpack_device(buffer)))
+    throw py::buffer_error("a result is exported on its own device only");
+  if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("a result is exported without a copy only");
+  // None is the legacy default stream, -1 asks for no order.
+  const std::int64_t consumer = stream.is_none() ? 1 : stream.cast<std::int64_t>();
+  if (consumer == 0) throw py::value_error("stream 0 is ambiguous: 1 or 2 is meant");
+  const bool versioned = !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;
+  PyObject* const capsule = buffer.dlpack(consumer, versioned);
+  if (!capsule) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(capsule);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_cuda, m) {
@@ -115,9 +135,9 @@ PYBIND11_MODULE(_cuda, m) {
   py::class_<Buffer>(m, "Buffer")
       .def(py::init<index_t, index_t, int, std::uintptr_t>())
       .def_property_readonly("pointer", &Buffer::pointer)
-      .def("__dlpack_device__", &Buffer::dlpack_device)
-      .def("__dlpack__", &Buffer::dlpack, py::kw_only(), py::arg("stream") = py::none(),
-           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
+      .def("__dlpack_device__", dlpack_device)
+      .def("__dlpack__", dlpack, py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+           py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
   m.def("multiply_host",
         [](const char* name, index_t M, index_t N, index_t K, const py::tuple& A, const py::tuple& B,
            const py::tuple& C, float alpha, float beta, int precision, int accumulate, int device, int threads) {

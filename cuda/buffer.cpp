@@ -4,8 +4,6 @@
 #include <cstdlib>
 #include <new>
 
-namespace py = pybind11;
-
 namespace fb::cuda {
 namespace {
 
@@ -65,30 +63,24 @@ struct Buffer::Export : Managed {
   std::int64_t shape[2], strides[2];
   std::shared_ptr<Memory> memory;
 
-  static py::capsule make(const Buffer& buffer) {
-    auto* const e = new Export{};
+  static PyObject* make(const Buffer& buffer) {
+    auto owner = std::make_unique<Export>();
+    Export* const e = owner.get();
     e->shape[0] = buffer.rows_, e->shape[1] = buffer.cols_;
     e->strides[0] = buffer.cols_, e->strides[1] = 1;
     e->memory = buffer.memory_;
-    const bool host = e->memory->device < 0;
-    e->tensor = {e->memory->data,
-                 host ? DL_CPU : DL_CUDA,
-                 host ? 0 : e->memory->device,
-                 2,
-                 DL_FLOAT,
-                 32,
-                 1,
-                 e->shape,
-                 e->strides,
-                 0};
-    e->manager = nullptr;
+    const Place place = buffer.dlpack_device();
+    e->tensor = {e->memory->data, place.type, place.device, 2, DL_FLOAT, 32, 1, e->shape, e->strides, 0};
+    if constexpr (requires { e->major; }) e->major = 1;  // minor, flags and the manager are zero
     e->deleter = [](Managed* managed) { delete static_cast<Export*>(managed); };
     // A capsule that nobody has consumed (who does renames it) still owns the tensor.
-    return py::capsule(static_cast<Managed*>(e), Managed::NAME, [](PyObject* capsule) {
-      if (!PyCapsule_IsValid(capsule, Managed::NAME)) return;
-      auto* const managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, Managed::NAME));
+    PyObject* const capsule = PyCapsule_New(static_cast<Managed*>(e), Managed::NAME, [](PyObject* unconsumed) {
+      if (!PyCapsule_IsValid(unconsumed, Managed::NAME)) return;
+      auto* const managed = static_cast<Managed*>(PyCapsule_GetPointer(unconsumed, Managed::NAME));
       managed->deleter(managed);
     });
+    if (capsule) owner.release();
+    return capsule;
   }
 };
 
@@ -100,27 +92,15 @@ Buffer::Buffer(index_t rows, index_t cols, int device, std::uintptr_t stream)
 
 std::uintptr_t Buffer::pointer() const { return reinterpret_cast<std::uintptr_t>(memory_->data); }
 
-py::tuple Buffer::dlpack_device() const {
-  const bool host = memory_->device < 0;
-  return py::make_tuple(host ? DL_CPU : DL_CUDA, host ? 0 : memory_->device);
+Buffer::Place Buffer::dlpack_device() const {
+  return memory_->device < 0 ? Place{DL_CPU, 0} : Place{DL_CUDA, memory_->device};
 }
 
-py::capsule Buffer::dlpack(const py::object& stream, const py::object& max_version, const py::object& dl_device,
-                           const py::object& copy) const {
-  if (!dl_device.is_none() && !dl_device.equal(dlpack_device()))
-    throw py::buffer_error("a result is exported on its own device only");
-  if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("a result is exported without a copy only");
-  // The consumer's stream: None is the legacy default, -1 asks for no order. [array API, __dlpack__]
-  const std::int64_t consumer = stream.is_none() ? 1 : stream.cast<std::int64_t>();
-  if (consumer == 0) throw py::value_error("stream 0 is ambiguous: 1 or 2 is meant");
-  if (memory_->device >= 0 && consumer != -1 && reinterpret_cast<cudaStream_t>(consumer) != memory_->stream)
-    order_after(reinterpret_cast<cudaStream_t>(consumer), memory_->stream, memory_->device);
-  const bool versioned = !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;
-  if (!versioned) return Export<DLManagedTensor>::make(*this);
-  py::capsule capsule = Export<DLManagedTensorVersioned>::make(*this);
-  auto* const managed = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), capsule.name()));
-  managed->major = 1, managed->minor = 0, managed->flags = 0;
-  return capsule;
+PyObject* Buffer::dlpack(std::int64_t consumer_stream, bool versioned) const {
+  const auto consumer = reinterpret_cast<cudaStream_t>(consumer_stream);
+  if (memory_->device >= 0 && consumer_stream != NO_ORDER && consumer != memory_->stream)
+    order_after(consumer, memory_->stream, memory_->device);
+  return versioned ? Export<DLManagedTensorVersioned>::make(*this) : Export<DLManagedTensor>::make(*this);
 }
 
 }  // namespace fb::cuda

@@ -1,6 +1,6 @@
 // buffer.hpp: a result whose memory is ours, for makers of arrays that take one through DLPack.
 #pragma once
-#include <pybind11/pybind11.h>
+#include <Python.h>
 
 #include <memory>
 
@@ -14,11 +14,15 @@ class Buffer {
  public:
   Buffer(index_t rows, index_t cols, int device, std::uintptr_t stream);
   std::uintptr_t pointer() const;
-  pybind11::tuple dlpack_device() const;  // (DLDeviceType, number)
-  // The array API's __dlpack__: `stream` is the consumer's, and waits for ours. Whoever takes the capsule shares the
-  // memory; it is freed with the last of them.
-  pybind11::capsule dlpack(const pybind11::object& stream, const pybind11::object& max_version,
-                           const pybind11::object& dl_device, const pybind11::object& copy) const;
+  struct Place {
+    std::int32_t type, device;
+  };
+  Place dlpack_device() const;  // (DLDeviceType, number)
+  static constexpr std::int64_t NO_ORDER = -1;
+  // A new reference to a DLPack capsule, of version 1.0 if `versioned`; null and a Python error if there is no memory
+  // for it. The consumer's stream waits for ours, unless it is NO_ORDER. Whoever takes the capsule shares the memory;
+  // it is freed with the last of them.
+  PyObject* dlpack(std::int64_t consumer_stream, bool versioned) const;
 
  private:
   struct Memory;

@@ -10,7 +10,8 @@
 #include <omp.h>
 
 #include "../algorithm.hpp"
-#include "../simd/pack.hpp"
+#include "../simd/matrix.hpp"
+#include "../simd/transpose.hpp"
 #include "../team.hpp"
 #include "../workspace.hpp"
 

@@ -19,7 +19,7 @@ static Blocks blocks(const Gemm&) { return {MR, NR, 0, 0, 0}; }
 static index_t width(index_t rows) { return avx2 && rows > MR && rows <= height(2) ? 2 : NV; }
 
 // Whether elements of A are read down its columns, and no tile ends within a register; and how high tiles are then.
-static bool by_columns(const Gemm& g) { return g.A.row_stride == 1 && g.A.col_stride != 1 && g.N % VL == 0; }
+static bool by_columns(const Gemm& g) { return !study && g.A.row_stride == 1 && g.A.col_stride != 1 && g.N % VL == 0; }
 static int tallest(const Gemm& g) { return by_columns(g) ? TALLEST : TALL; }
 
 // Tiles first..last-1, numbered down the columns of C, so that neighbours share the columns of B they read.

@@ -9,7 +9,7 @@
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
 #include "../simd/matrix.hpp"
-#include "../simd/vec.hpp"
+#include "../simd/partial.hpp"
 #include "../team.hpp"
 #include "../workspace.hpp"
 

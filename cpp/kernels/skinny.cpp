@@ -10,6 +10,7 @@
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
+#include "../simd/tile.hpp"
 #include "../team.hpp"
 #include "../workspace.hpp"
 

@@ -6,69 +6,16 @@
 // and in N only the surplus lanes of a row's last register, which are never stored.
 // Every element of C is the same chain of FMAs over k whatever tile it falls in, so tiles never change a result's bits.
 #pragma once
-#include "vec.hpp"
+#include "partial.hpp"
+#include "tile_table.hpp"
 
 namespace fb::FB_VARIANT {
 
-// MR * NV accumulators + NV registers of B + 1 or 2 for the broadcast of A must fit the register file, and
-// MR * NV >= FMA latency (4 or 5 cycles) x FMA units (2) keeps every unit busy.
-#if defined(__AVX512F__)
-// 24 + 3 + 1 of 32. Measured on Zen 5 against 14 x 2 (28 + 2 + 1): 2 % faster, for it loads 11 operands to 24 FMAs
-// where that loads 16 to 28.
-constexpr int MR = 8, NV = 3;
-#elif defined(__aarch64__)
-constexpr int MR = 8, NV = 3;  // 24 + 3 + 2 of 32
-#elif defined(__FMA__)
-constexpr int MR = 4, NV = 3;  // 12 + 3 + 1 of 16: 7 loads to 12 FMAs, where 6 x 2 takes 8
-#else
-constexpr int MR = 6, NV = 2;  // 12 + 2 + 1 of 16, and one for products, which are not fused with the sum
-#endif
 // Steps of k in one round of the loop. With 12 FMAs a step, counting and branching are a seventh of its instructions;
 // where a core's front end is shared with another thread, they take that share of the time. Measured on a Zen 3 of a
 // cloud: 2 steps are up to 1.2 times as fast as one, 4 no faster than 2. With the 24 FMAs of AVX-512 there was no
 // difference.
 constexpr int STEPS = REGISTERS == 16 ? 2 : 1;
-constexpr int NR = NV * VL;
-constexpr int LINE = 64 / sizeof(float);       // elements of a cache line
-constexpr int LINES = (NR + LINE - 1) / LINE;  // that a row of a panel of B takes
-
-// Element (i,k) of A is a[i*a_row + k*a_k]; row k of B starts at b[k*b_k] and its elements are adjacent.
-struct TileOperands {
-  const float* a;
-  index_t a_row, a_k;
-  const float* b;
-  index_t b_k;
-  float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on.
-  const float* ahead = nullptr;
-  index_t ahead_k = 0;
-};
-
-enum class Source {
-  packed,      // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
-  far_packed,  // the same, for panels of A that come from beyond L2
-  rows,        // rows of A in place, a_k = 1, against a packed panel of B
-  far_rows,    // the same, for an A that comes from beyond L2
-  copying,  // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
-  direct,   // any strides of A, any distance between rows of B; nv whole registers wide
-  columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
-  direct_edge,   // like direct where only `tail` lanes of the last register belong to B
-  fetching,      // like direct or direct_edge; what `ahead` names is asked for
-  fetching_row,  // the same, a whole row of a panel at every step
-  streaming,     // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
-};
-// With AVX2 a copy of B is always cheaper (b_in_place in blocking.hpp).
-constexpr bool reads_b_in_place = !avx2 && !study;
-constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
-
-// Where the tile goes: rows of adjacent elements, c_row apart. By reference, like the operands, so that none of it
-// takes a register away from the accumulators during the K loop.
-struct TileResult {
-  float* c;
-  index_t c_row;
-  float alpha, beta;
-  int tail;  // lanes of the last register that belong to C, 1..VL
-};
 
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
@@ -155,7 +102,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
 #pragma GCC unroll 4
       for (int v = 0; v < nv; ++v) {
         const float* p = result.c + i * result.c_row + v * VL;
-        acc[i][v] += beta * (v < nv - 1 || tail == VL ? load(p) : load_partial(p, tail));
+        acc[i][v] += beta * (v < nv - 1 ? load(p) : load_partial(p, tail));
       }
 #pragma GCC unroll 16
   for (int i = 0; i < mr; ++i) {
@@ -168,48 +115,5 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       store_partial(row + (nv - 1) * VL, acc[i][nv - 1], tail);
   }
 }  // C (mr,nr)
-
-using TileFunction = void (*)(index_t kc, const TileOperands&, const TileResult&);
-
-// ---- all sizes of tile, compiled in tiles.cpp, once for all rungs ----
-
-// Rows of a tile of nv registers. A panel of A has at most MR. Where there are no panels, narrow tiles are taller, as
-// many rows as there are accumulators for, so that there are fewer tiles: 12, for an address each of 16 did not stay in
-// registers; elements of a column, which need only one address, 16. More were not tried.
-constexpr int TALL = 12, TALLEST = 16;
-constexpr int height(index_t nv, int most = TALL) {
-  const int rows = MR * NV / static_cast<int>(nv);
-  return rows < most ? rows : most;
-}
-
-struct TileTable {
-  TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]; nullptr: no tile is that tall
-};
-struct TileTables {
-  TileTable of[SOURCES];
-};
-extern const TileTables tile_tables;
-static inline const TileTable& tile_table(Source source) { return tile_tables.of[static_cast<int>(source)]; }
-
-// One tile by `function` into a C of any strides: where rows of C are not contiguous, by way of a local tile.
-static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha,
-                            float beta, const Matrix& C) {
-  const int tail = (nr - 1) % VL + 1;
-  if (C.col_stride == 1) return function(kc, op, {C.data, C.row_stride, alpha, beta, tail});
-  float local[REGISTERS * VL];  // as many as can be accumulated in registers
-  function(kc, op, {local, nr - tail + VL, alpha, 0, tail});
-  for (int j = 0; j < nr; ++j)  // the rows inside: in a transposed job it is they that are adjacent
-    for (int i = 0; i < mr; ++i) {
-      float& c = C.data[i * C.row_stride + j * C.col_stride];
-      const float product = local[i * (nr - tail + VL) + j];
-      c = beta == 0 ? product : product + beta * c;
-    }
-}
-
-// One tile of any size.
-template <Source source>
-static inline void tile(int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta, const Matrix& C) {
-  run_tile(tile_table(source).at[(mr - 1) * NV + (nr - 1) / VL], mr, nr, kc, op, alpha, beta, C);
-}
 
 }  // namespace fb::FB_VARIANT
