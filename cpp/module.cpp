@@ -1,6 +1,8 @@
 // module.cpp: a table of contents of the extension, and the only file of it that knows pybind11.
 #include <pybind11/pybind11.h>
 
+#include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "core.hpp"
@@ -126,9 +128,15 @@ static void count_products(bool on) {
 static py::object numpy_matmul() { return py::module_::import("numpy").attr("matmul"); }
 
 static py::list patch_blas() {
-  py::list names;
-  for (const std::string& name : frugalblas_patch_blas()) names.append(name);
-  return names;
+  const std::vector<std::string> caught = frugalblas_patch_blas();
+  try {
+    py::list names;
+    for (const std::string& name : caught) names.append(name);
+    return names;
+  } catch (...) {  // Python, told of an error, takes nothing to be patched
+    frugalblas_unpatch_blas();
+    throw;
+  }
 }
 
 // Of an argument that was not given: nothing.
@@ -139,7 +147,7 @@ static fb::Floats floats(const py::buffer_info& info, const char* name) {
       (info.ndim == 1 || (info.ndim == 2 && info.strides[0] == info.shape[1] * fb::index_t{sizeof(float)}));
   if (!plain) throw std::invalid_argument(std::string(name) + " must be a float32 array in C order");
   const bool matrix = info.ndim == 2;
-  return {static_cast<float*>(info.ptr), info.size, matrix ? info.shape[0] : 0, matrix ? info.shape[1] : 0};
+  return {static_cast<float*>(info.ptr), info.ndim, info.size, matrix ? info.shape[0] : 0, matrix ? info.shape[1] : 0};
 }
 
 static void study_gemm(const py::buffer& A, const py::buffer& B, const py::buffer& out, int threads, fb::index_t MR,
@@ -147,12 +155,12 @@ static void study_gemm(const py::buffer& A, const py::buffer& B, const py::buffe
                        const std::string& schedule, int chunk) {
   const py::buffer_info a = A.request(), b = B.request(), c = out.request(true);
   py::gil_scoped_release release;
-  frugalblas_study_gemm(floats(a, "A"), floats(b, "B"), floats(c, "out"), threads,
-                        {MR, NR, MC, KC, NC, false, fb::Knobs::fixed, chunk}, loop, schedule);
+  frugalblas_study_gemm(floats(a, "A"), floats(b, "B"), floats(c, "out"), threads, {MR, NR, MC, KC, NC, {}, {}, chunk},
+                        loop, schedule);
 }
 
 static py::list study_tiles() {
-  const fb::Study& study = *frugalblas_default_variant(nullptr)->study_code;
+  const fb::Study& study = frugalblas_study();
   py::list result;
   for (int i = 0; i < study.tile_count; ++i) result.append(py::make_tuple(study.tiles[i].MR, study.tiles[i].NR));
   return result;

@@ -5,7 +5,7 @@
 
 #include "core.hpp"
 
-static const fb::Study& study() { return *frugalblas_default_variant(nullptr)->study_code; }
+const fb::Study& frugalblas_study() { return *frugalblas_default_variant(nullptr)->study_code; }
 
 static void expect(bool good, const std::string& message) {
   if (!good) throw std::invalid_argument(message);
@@ -21,6 +21,7 @@ static void expect_threads(int threads) {
 
 void frugalblas_study_gemm(const fb::Floats& A, const fb::Floats& B, const fb::Floats& out, int threads,
                            fb::Knobs knobs, const std::string& loop, const std::string& schedule) {
+  expect(A.dimensions == 2 && B.dimensions == 2 && out.dimensions == 2, "A, B and out must have two dimensions");
   const fb::index_t M = A.rows, K = A.cols, N = B.cols;
   expect(M >= 1 && N >= 1 && K >= 1 && knobs.MC >= 1 && knobs.KC >= 1 && knobs.NC >= 1 && knobs.chunk >= 0,
          "dimensions and block sizes must be 1 or more, the chunk 0 or more");
@@ -29,19 +30,18 @@ void frugalblas_study_gemm(const fb::Floats& A, const fb::Floats& B, const fb::F
   expect_threads(threads);
   expect(loop == "M" || loop == "N", "loop must be 'M' or 'N'");
   knobs.over_columns = loop == "N";
-  if (schedule == "dynamic")
-    knobs.schedule = fb::Knobs::dynamic;
-  else if (schedule == "guided")
-    knobs.schedule = fb::Knobs::guided;
-  else
-    expect(schedule == "static", "schedule must be 'static', 'dynamic' or 'guided'");
+  expect(schedule == "static" || schedule == "dynamic" || schedule == "guided",
+         "schedule must be 'static', 'dynamic' or 'guided'");
+  knobs.schedule = schedule == "static"    ? fb::Knobs::fixed
+                   : schedule == "dynamic" ? fb::Knobs::dynamic
+                                           : fb::Knobs::guided;
   const fb::Gemm job = {M, N, K, {A.data, K, 1}, {B.data, N, 1}, {out.data, N, 1}, 1.0f, 0.0f, threads};
-  expect(study().gemm(job, knobs), "no tile of that MR and NR: see study_tiles()");
+  expect(frugalblas_study().gemm(job, knobs), "no tile of that MR and NR: see study_tiles()");
 }
 
 double frugalblas_memory_sweep(const fb::Floats& a, int threads, const fb::Floats& b, const fb::Floats& c) {
   expect_threads(threads);
   expect(!b.data == !c.data, "b and c must be given together");
   expect(!b.data || (b.size == a.size && c.size == a.size), "a, b and c must be equally long");
-  return study().sweep(a.data, b.data, c.data, a.size, threads);
+  return frugalblas_study().sweep(a.data, b.data, c.data, a.size, threads);
 }

@@ -6,17 +6,20 @@
 
 namespace fb {
 
-// A caller's memory: `size` contiguous floats; rows and cols are 0 unless it has two dimensions.
+// A caller's memory: `size` contiguous floats; rows and cols if it has two dimensions.
 struct Floats {
   float* data;
-  index_t size, rows, cols;
+  index_t dimensions, size, rows, cols;
 };
 
 }  // namespace fb
 
-// All throw std::invalid_argument for what cannot be done, and have then written nothing.
+// Both calls throw std::invalid_argument for what cannot be done, and have then written nothing.
 
-// out = A·B by the loops of study.hpp. loop: "M" or "N", which threads share; schedule: "static", "dynamic", "guided".
+// The default level's copy of study.cpp.
+const fb::Study& frugalblas_study();
+// out = A·B by the loops of study.hpp. loop: "M" or "N", which threads share; schedule: "static", "dynamic", "guided":
+// they take the place of what `knobs` says of them.
 void frugalblas_study_gemm(const fb::Floats& A, const fb::Floats& B, const fb::Floats& out, int threads,
                            fb::Knobs knobs, const std::string& loop, const std::string& schedule);
 // Study::sweep; b and c may be without data, both.

@@ -89,7 +89,7 @@ py::object dlpack(const Buffer& buffer, const py::object& stream, const py::obje
   if (!dl_device.is_none() && !dl_device.equal(dlpack_device(buffer)))
     throw py::buffer_error("a result is exported on its own device only");
   if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("a result is exported without a copy only");
-  // None is the legacy default stream, -1 asks for no order.
+  // None is the legacy default stream; -1, which asks for no order, is Buffer::NO_ORDER.
   const std::int64_t consumer = stream.is_none() ? 1 : stream.cast<std::int64_t>();
   if (consumer == 0) throw py::value_error("stream 0 is ambiguous: 1 or 2 is meant");
   const bool versioned = !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;

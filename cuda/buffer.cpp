@@ -57,7 +57,8 @@ struct Buffer::Memory {
   Memory& operator=(const Memory&) = delete;
 };
 
-// What a consumer gets hold of. No Python in here: it may be freed by any thread, also after the interpreter's end.
+// What a consumer gets hold of. Its members know no Python: it may be freed by any thread, also after the
+// interpreter's end.
 template <class Managed>
 struct Buffer::Export : Managed {
   std::int64_t shape[2], strides[2];

@@ -2,6 +2,7 @@
 #pragma once
 #include <Python.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "runtime.hpp"

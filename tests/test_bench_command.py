@@ -189,6 +189,7 @@ def test_the_swept_loops_are_right_with_any_blocks_and_schedule(size, loop, sche
     [
         {"MR": 3}, {"MC": 0}, {"threads": 0}, {"threads": 10**6}, {"loop": "K"}, {"schedule": "auto"}, {"chunk": -1},
         {"out": np.zeros((4, 5), np.float32)}, {"B": np.zeros((4, 4))}, {"B": np.zeros((4, 8), np.float32)[:, ::2]},
+        {"A": np.zeros(16, np.float32)}, {"B": np.zeros(4, np.float32)}, {"out": np.zeros(16, np.float32)},
     ],
     ids=str,
 )  # fmt: skip
@@ -206,6 +207,10 @@ def test_memory_is_swept_and_the_triad_computed():
     assert _core.memory_sweep(a, threads=2) == a.nbytes
     assert (a == 1).all()
     assert _core.memory_sweep(a, threads=2, b=b, c=c) == 3 * a.nbytes
+    assert (a == 17).all()
+    for bad in ({"b": b}, {"c": c}, {"b": b, "c": c[1:]}, {"b": b.astype(np.float64), "c": c}):
+        with pytest.raises(ValueError, match="must be"):
+            _core.memory_sweep(a, threads=2, **bad)
     assert (a == 17).all()
 
 

@@ -27,6 +27,7 @@ static inline vec load_partial(const float* p, int n) {
 }
 static inline void store_partial(float* p, vec v, int n) { _mm256_maskstore_ps(p, lanes_below(n), v); }
 #else
+static_assert(VL == 4);
 static inline vec load_partial(const float* p, int n) { return vec{p[0], p[n > 1], p[n > 2 ? 2 : n - 1], p[n - 1]}; }
 static inline void store_partial(float* p, vec v, int n) {
   for (int l = 0; l < n; ++l) p[l] = v[l];

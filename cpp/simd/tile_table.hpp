@@ -1,5 +1,5 @@
 // tile_table.hpp: the register tiles as loops see them: how large they are, what they read and write, and all of them
-// by size. What they do is in tile.hpp, which tiles.cpp compiles once for all rungs.
+// by size. What they do is in tile.hpp, which tiles.cpp compiles once for all rungs but skinny.cpp.
 #pragma once
 #include "vec.hpp"
 

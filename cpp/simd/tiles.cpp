@@ -1,8 +1,8 @@
 // tiles.cpp: the register tiles there are, compiled once for all rungs of this build.
 //
 // Every size of every source of operands is an instantiation of compute_tile (tile.hpp) of its own: some 130 small
-// functions, twice that with AVX-512, and half the time that a build takes to compile. Rungs take them out of the table
-// by size.
+// functions, twice that with AVX-512 and NEON, and half the time that a build takes to compile. Rungs take them out of
+// the table by size.
 #include "tile.hpp"
 
 namespace fb::FB_VARIANT {

@@ -2,7 +2,8 @@
 //
 // `vec` is as wide as the widest register the variant's instruction set has, so the same kernel source becomes SSE,
 // AVX, AVX-512 or NEON code. `acc += a * b` on vecs is one FMA per register where the instruction set has FMA.
-// What it cannot say is in partial.hpp, by intrinsics; here one instruction is spelled out, multiply_add.
+// What the vector extension cannot say is in partial.hpp, by intrinsics; here one instruction is spelled out,
+// multiply_add.
 #pragma once
 #include "../gemm.hpp"
 
@@ -25,8 +26,8 @@ constexpr int REGISTERS = 16;
 // The build for AVX2. What was measured on a Zen 3, and is the other way round on cores with AVX-512, depends on it.
 constexpr bool avx2 = VL == 8;
 
-// A flag set of the compiler study: packing and tiles, and nothing of what asks for operands ahead of their use. It
-// compares what the compiler makes of the same loops, and has half to two thirds of the tiles to compile.
+// A flag set of the compiler study: packing and tiles, and none that are there to ask for operands ahead of their use.
+// It compares what the compiler makes of the same loops, and has half to two thirds of the tiles to compile.
 #if FB_STUDY
 constexpr bool study = true;
 #else

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..bounds import INPUT_ROUNDOFF, SUM_ROUNDOFF, bound_u
-from ..bounds import U as UNIT_ROUNDOFF
+from ..bounds import INPUT_ROUNDOFF, SUM_ROUNDOFF, U, bound_u
 from .cases import Size
 
 # What can be checked: sums in half precision have no bound from 2048 products on, and hardly one below.
@@ -60,7 +59,7 @@ class Problem:
 
     def verdict(self, precision: str = "fp32") -> Verdict:
         """Check `out`: every |C − C64| must be at most γ_K·(|A||B|), or a bit more where operands are rounded first."""
-        worst, most = 0.0, bound_u(precision, self.size.K) * UNIT_ROUNDOFF
+        worst, most = 0.0, bound_u(precision, self.size.K) * U
         for first in range(0, self.size.M, ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             with np.errstate(invalid="ignore", over="ignore"):
@@ -70,14 +69,14 @@ class Problem:
                 i, j = (int(index) for index in np.unravel_index(int(np.argmin(good)), good.shape))
                 return self._wrong(first + i, j, error, most)
             worst = max(worst, float(error.max()))
-        return Verdict(worst / UNIT_ROUNDOFF, None)
+        return Verdict(worst / U, None)
 
     def _wrong(self, i: int, j: int, error: Float64, most: float) -> Verdict:
         got, expected = float(self.out[i, j]), float(self.exact[i, j])
         allowed = most * float(self.scale[i, j])
         worst = float(error.max())  # NaN if any element is
         return Verdict(
-            worst / UNIT_ROUNDOFF if np.isfinite(worst) else None,
+            worst / U if np.isfinite(worst) else None,
             f"C[{i},{j}] is {got:.7g}, expected {expected:.7g} within {allowed:.1e}",
         )
 

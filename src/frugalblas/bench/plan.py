@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ..bounds import U
 from . import machine
 from .budget import MAX_SAMPLES, MIN_SAMPLES
 from .cases import Card, Case, Size
-from .check import UNIT_ROUNDOFF
 from .records import LADDER, SCHEMA, CaseRecord, Result, Source, StrategyRecord
 from .sampling import LEAD_IN_SECONDS, PAUSE_SECONDS, SAMPLE_SECONDS, TEAM_PEAK_SECONDS
 from .studies import STUDIES, Study
@@ -100,7 +100,7 @@ def blank_result(plan: Plan, facts: dict[str, Any], source: Source) -> Result:
             "clock": "time.perf_counter_ns",
             "data": "N(0,1), float32, C order",
             "flops": "2*M*N*K",
-            "unit_roundoff": UNIT_ROUNDOFF,
+            "unit_roundoff": U,
             "order": "interleaved",
             "min_samples": MIN_SAMPLES,
             "max_samples": MAX_SAMPLES,
