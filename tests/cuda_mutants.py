@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TILED, WMMA, SHARED, CUBLAS = "kernels/cuda_tiled.cu", "kernels/cuda_wmma.cu", "tile.cuh", "cublas.cpp"
 HOST, STAGING, RUNTIME = "multiply_host.cpp", "staging.cpp", "runtime.cpp"
 PTX_TWINS, MMA_TWIN, BF16_TWIN = "emu/ptx.hpp", "emu/mma.h", "emu/cuda_bf16.h"
-TIMEOUT_SECONDS = 1200  # of a loaded machine; alone, the longest takes some 30
+TIMEOUT_SECONDS = 1200  # of a loaded machine; alone, the longest takes a minute
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
@@ -430,8 +430,8 @@ def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path,
     changed = folder / "changed.o"
     objects = [changed, *(path for name, path in sound.items() if name != mutant.killer)]
     file = "cublas.cpp" if mutant.killer == "cublas" else f"kernels/{mutant.killer}.cu"
-    # Compiling takes longer than failing, and most faults show in the numbers: that is tried first, in a sixth of the
-    # time that the sanitizers take.
+    # Compiling takes longer than failing, and most faults show in the numbers: that is tried first, in a fraction
+    # of the time that the sanitizers take.
     for flags in ([], SANITIZE):
         compile_source(tree, file, changed, "-O0", *flags)
         said = fuzz(objects, folder, fake, [mutant.killer])
