@@ -250,7 +250,7 @@ MUTANTS = [
         "cpp/team.cpp",
         "*raised_ |= mine;",
         "*raised_ |= 0 * mine;",
-        "test_matmul.py::test_warnings_are_numpys",
+        "test_matmul.py::test_warnings_of_every_strategy",
     ),
     Mutant(
         "flags of a plain loop's threads are lost",
