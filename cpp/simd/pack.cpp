@@ -82,4 +82,18 @@ void pack_strip(index_t nc, index_t kc, const ConstMatrix& B, float* strip) {
   }
 }
 
+void pack_strip_by_rows(index_t nc, index_t kc, const ConstMatrix& B, float* strip) {
+  constexpr index_t AHEAD = 4;    // rows: measured on a Zen 3, 2 to 4 are alike, none is 0.8 times as fast
+  const index_t whole = nc / NR;  // panels as wide as can be, which are the first ones; the last two may be narrower
+  const index_t rest = column_panels(nc).count() > whole ? max(0, whole - 1) : whole;
+  for (index_t k = 0; k < kc; ++k) {
+    const float* const row = at(B, k, 0).data;
+    for (index_t p = 0; p < rest; ++p) {
+      for (index_t j = 0; j < NR; j += LINE) __builtin_prefetch(row + AHEAD * B.row_stride + p * NR + j);
+      copy<NR>(row + p * NR, strip + p * NR * kc + k * NR);
+    }
+  }
+  pack_strip(nc - rest * NR, kc, at(B, 0, rest * NR), strip + rest * NR * kc);
+}
+
 }  // namespace fb::FB_VARIANT

@@ -48,5 +48,7 @@ void pack_a_block(index_t mc, index_t kc, const ConstMatrix& A, float* block);
 void pack_b_panel(index_t nc, index_t kc, const ConstMatrix& B, float* panel);
 // Strip of B with nc columns: dst (kc,nc) in panels, the width of the last rounded up to registers.
 void pack_strip(index_t nc, index_t kc, const ConstMatrix& B, float* strip);
+// The same for contiguous rows of B, each row through all panels before the next one.
+void pack_strip_by_rows(index_t nc, index_t kc, const ConstMatrix& B, float* strip);
 
 }  // namespace fb::FB_VARIANT

@@ -3,19 +3,14 @@
 // MR x NR accumulators stay in registers for the whole K loop. One step of k loads one row of B (NV registers) and,
 // for each of the MR rows, broadcasts one element of A and issues NV FMAs: MR * NV FMAs for NV + MR loads, where the
 // dot product of the rung before does one FMA for two loads. Edge tiles are their own instantiations: no padding in M,
-// and in N only the surplus lanes of a row's last register, which are never stored.
+// and in N only the surplus lanes of a row's last register, which are never stored. Where B is read in place, that
+// register ends with the row instead, and computes again what the one before it computes, too: no lanes are masked.
 // Every element of C is the same chain of FMAs over k whatever tile it falls in, so tiles never change a result's bits.
 #pragma once
 #include "partial.hpp"
 #include "tile_table.hpp"
 
 namespace fb::FB_VARIANT {
-
-// Steps of k in one round of the loop. With 12 FMAs a step, counting and branching are a seventh of its instructions;
-// where a core's front end is shared with another thread, they take that share of the time. Measured on a Zen 3 of a
-// cloud: 2 steps are up to 1.2 times as fast as one, 4 no faster than 2. With the 24 FMAs of AVX-512 there was no
-// difference.
-constexpr int STEPS = REGISTERS == 16 ? 2 : 1;
 
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
@@ -24,7 +19,12 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   const index_t a_row = packed || columns ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
   const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
-  const index_t b_k = packed || rows ? nv * VL : op.b_k;
+  constexpr bool asks_for_next = source == Source::next_b;
+  const index_t b_k = packed || rows || asks_for_next ? nv * VL : op.b_k;
+  const int tail = result.tail;
+  constexpr bool edge = source == Source::direct_edge, overlaps = edge && nv > 1;
+  const index_t last = overlaps ? (nv - 2) * VL + tail : (nv - 1) * VL;  // where the last register of a row begins
+  const auto column = [&](int v) __attribute__((always_inline)) { return v == nv - 1 ? last : v * VL; };
   // Rows of A, each reached from the group of four that it is in: a pointer to every fourth, a_row and its multiples up
   // to three are all that takes registers. Of an offset for each of 12 rows GCC 12 keeps some in vector registers and
   // fetches them back at every step, 3 to 5 % of the time on a Zen 4. Those of up to 8 rows find room.
@@ -48,6 +48,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   constexpr bool fetches = source == Source::fetching || source == Source::fetching_row;
   constexpr int lines_ahead = source == Source::fetching_row ? LINES : 1;
   const float* ahead = op.ahead;
+  const index_t beside = copies && asks_for_b ? op.ahead - op.b : nv * VL;
   const auto step = [&](index_t k) __attribute__((always_inline)) {
     if (fetches) {
 #pragma GCC unroll 4
@@ -66,12 +67,11 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
-      const bool partial = source == Source::direct_edge || ((copies || fetches) && result.tail < VL);
-      b_row[v] = partial && v == nv - 1 ? load_partial(b + v * VL, result.tail) : load(b + v * VL);
+      b_row[v] = edge && nv == 1 ? load_partial(b, tail) : load(b + column(v));
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
       // over k is long enough to fetch its part of this row.
-      if (source == Source::copying || source == Source::streaming) __builtin_prefetch(b + (nv + v + 1) * VL - 1);
+      if (copies || source == Source::streaming) __builtin_prefetch(b + beside + (v + 1) * VL - 1);
     }
     if (copies) b_copy += nv * VL;
 #pragma GCC unroll 16
@@ -84,13 +84,23 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int n = 0; n < GROUPS; ++n) a[n] += a_k;
     b += b_k;
   };
+  constexpr int steps = copies ? 1 : STEPS;  // GCC 12 would load the second row of B first, and spill for it
   index_t k = 0;
-  for (; k + STEPS <= kc; k += STEPS)
+  do {
+    index_t end = kc;
+    if (asks_for_next) {
 #pragma GCC unroll 4
-    for (int s = 0; s < STEPS; ++s) step(k + s);
-  for (; k < kc; ++k) step(k);
+      for (int j = 0; j < nv * VL; j += LINE) __builtin_prefetch(ahead + j, 0, 2);
+      __builtin_prefetch(ahead + nv * VL - 1, 0, 2);
+      ahead += op.ahead_k;
+      end = min(kc, k + op.every);
+    }
+    for (; k + steps <= end; k += steps)
+#pragma GCC unroll 4
+      for (int s = 0; s < steps; ++s) step(k + s);
+    for (; k < end; ++k) step(k);
+  } while (asks_for_next && k < kc);
   const float alpha = result.alpha, beta = result.beta;
-  const int tail = result.tail;
   if (alpha != 1)
 #pragma GCC unroll 16
     for (int i = 0; i < mr; ++i)
@@ -101,18 +111,18 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int i = 0; i < mr; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < nv; ++v) {
-        const float* p = result.c + i * result.c_row + v * VL;
-        acc[i][v] += beta * (v < nv - 1 ? load(p) : load_partial(p, tail));
+        const float* p = result.c + i * result.c_row + column(v);
+        acc[i][v] += beta * (v < nv - 1 || overlaps ? load(p) : load_partial(p, tail));
       }
 #pragma GCC unroll 16
   for (int i = 0; i < mr; ++i) {
     float* row = result.c + i * result.c_row;
 #pragma GCC unroll 4
     for (int v = 0; v < nv - 1; ++v) store(row + v * VL, acc[i][v]);
-    if (tail == VL)
-      store(row + (nv - 1) * VL, acc[i][nv - 1]);
+    if (overlaps || tail == VL)
+      store(row + last, acc[i][nv - 1]);
     else
-      store_partial(row + (nv - 1) * VL, acc[i][nv - 1], tail);
+      store_partial(row + last, acc[i][nv - 1], tail);
   }
 }  // C (mr,nr)
 

@@ -29,9 +29,11 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on.
+  // Source::fetching, fetching_row, next_b: what will be wanted later, from one step to the next ahead_k further on; or
+  // from one to the next after `every` steps.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
+  index_t every = 0;
 };
 
 enum class Source {
@@ -39,16 +41,23 @@ enum class Source {
   far_packed,  // the same, for panels of A that come from beyond L2
   rows,        // rows of A in place, a_k = 1, against a packed panel of B
   far_rows,    // the same, for an A that comes from beyond L2
+  next_b,      // any strides of A, a packed panel of B; a row of the panel to be copied next is asked for now and then
   copying,  // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
   columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
-  direct_edge,   // like direct where only `tail` lanes of the last register belong to B
-  fetching,      // like direct or direct_edge; what `ahead` names is asked for
+  direct_edge,   // like direct, any number of columns
+  fetching,      // like direct; what `ahead` names is asked for
   fetching_row,  // the same, a whole row of a panel at every step
   streaming,     // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
 };
 // With AVX2 a copy of B is always cheaper (b_in_place in blocking.hpp).
 constexpr bool reads_b_in_place = !avx2 && !study;
+constexpr bool asks_for_b = avx2 && !study;
+// Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
+// instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
+// Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 no faster than 2. With the 24 FMAs of AVX-512 there
+// was no difference.
+constexpr int STEPS = REGISTERS == 16 ? 2 : 1;
 constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
 
 // Where the tile goes: rows of adjacent elements, c_row apart. By reference, like the operands, so that none of it
