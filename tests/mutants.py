@@ -184,8 +184,8 @@ MUTANTS = [
     Mutant(
         "padding lanes stored",
         "cpp/simd/tile.hpp",
-        "if (tail == VL)\n      store(",
-        "if (tail <= VL)\n      store(",
+        "if (overlaps || tail == VL)\n      store(",
+        "if (overlaps || tail <= VL)\n      store(",
         "test_strategies.py",
     ),
     Mutant(

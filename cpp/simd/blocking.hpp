@@ -165,7 +165,7 @@ static inline TileOperands a_operand(const StripProduct& s, index_t ir, int mr) 
 
 // The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
 static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
-  const Cut row_cut = row_panels(s.mc), column_cut = column_panels(s.nc);
+  const Cut row_cut = row_panels(s.mc);
   // Contiguous rows of B need no pass of their own: the first tiles to read them copy them.
   const bool copying = !s.packed && s.B.col_stride == 1 && !s.rows_of_b;
   if (!s.packed && s.rows_of_b)
@@ -177,45 +177,51 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   const index_t group = s.groups || fetching ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, and how many rows each.
   const index_t asking = fetching ? min(group, last - first) - 1 : 0, share = asking ? ceil_div(s.kc, asking) : 0;
-  const auto multiply_tile = [&](index_t q, index_t p) {
-    const index_t ir = row_cut.start(q), jr = column_cut.start(p) * VL;
-    const int mr = static_cast<int>(row_cut.size(q));
-    const int nr = static_cast<int>(min(column_cut.size(p) * VL, s.nc - jr));
-    float* const b_panel = s.b_strip + jr * s.kc;
-    TileOperands op = a_operand(s, ir, mr);
-    op.b = b_panel;
-    const Matrix C = at(s.C, ir, jr);
-    const bool copy_now = copying && q == first;
-    if (copy_now && nr % VL) pack_b_panel(nr, s.kc, at(s.B, 0, jr), b_panel);
-    if (copy_now && nr % VL == 0) {
-      op.b = at(s.B, 0, jr).data;
+  const bool direct = !s.a_block && s.A.col_stride != 1;
+  const TileTable& usual = tile_table(s.a_block ? s.far ? Source::far_packed : Source::packed
+                                      : direct  ? Source::direct
+                                      : s.far   ? Source::far_rows
+                                                : Source::rows);
+  // One for all tiles: a tile with K = 64 takes some 400 cycles, and setting up a new one 40 of them.
+  TileOperands op = {nullptr, s.a_block ? 1 : s.A.row_stride, s.A.col_stride, nullptr, 0};
+  const auto multiply_tile = [&](index_t ir, int mr, index_t turn, index_t jr, int nv) {
+    const int nr = static_cast<int>(min(nv * VL, s.nc - jr));
+    float* const panel = s.b_strip + jr * s.kc;
+    const TileTable* table = &usual;
+    if (s.a_block) {
+      op.a = s.a_block + ir * s.kc;
+      op.a_k = mr;
+    } else {
+      op.a = s.A.data + ir * s.A.row_stride;
+    }
+    op.b = panel;
+    op.b_k = nv * VL;
+    if (turn == 0 && copying && nr % VL) {
+      pack_b_panel(nr, s.kc, at(s.B, 0, jr), panel);
+    } else if (turn == 0 && copying) {
+      table = &tile_table(Source::copying);
+      op.b = s.B.data + jr;
       op.b_k = s.B.row_stride;
-      op.b_copy = b_panel;
+      op.b_copy = panel;
       // What comes next; in a panel that has been asked for, a few rows further on, from L2.
       op.ahead = op.b + (asking ? 8 * op.b_k : nr);
-      tile<Source::copying>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else if (q > first && q - first <= asking) {
-      op.ahead = at(s.B, (q - first - 1) * share, jr + nr).data;
+    } else if (turn > 0 && turn <= asking) {
+      table = &tile_table(Source::next_b);
+      op.ahead = at(s.B, (turn - 1) * share, jr + nr).data;
       op.ahead_k = s.B.row_stride;
-      op.every = round_up(asking, STEPS);
-      tile<Source::next_b>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else if (s.a_block && s.far) {
-      tile<Source::far_packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else if (s.a_block) {
-      tile<Source::packed>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else if (s.A.col_stride != 1) {
-      op.b_k = column_cut.size(p) * VL;
-      tile<Source::direct>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else if (s.far) {
-      tile<Source::far_rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-    } else {
-      tile<Source::rows>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      op.every = round_up(asking, steps_of(Source::next_b));
     }
+    run_tile(table->at[(mr - 1) * NV + nv - 1], mr, nr, s.kc, op, s.alpha, s.beta, at(s.C, ir, jr));
   };
+  const index_t registers = ceil_div(s.nc, VL);
   for (index_t begin = first; begin < last; begin += group) {
     const index_t end = min(last, begin + group);
-    for (index_t p = 0; p < column_cut.count(); ++p)
-      for (index_t q = begin; q < end; ++q) multiply_tile(q, p);
+    for (index_t r = 0; r < registers;) {
+      const int nv = static_cast<int>(next_part(registers - r, NV));
+      for (index_t q = begin; q < end; ++q)
+        multiply_tile(row_cut.start(q), static_cast<int>(row_cut.size(q)), q - first, r * VL, nv);
+      r += nv;
+    }
   }
 }
 

@@ -84,7 +84,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int n = 0; n < GROUPS; ++n) a[n] += a_k;
     b += b_k;
   };
-  constexpr int steps = copies ? 1 : STEPS;  // GCC 12 would load the second row of B first, and spill for it
+  constexpr int steps = steps_of(source);
   index_t k = 0;
   do {
     index_t end = kc;
@@ -96,7 +96,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       end = min(kc, k + op.every);
     }
     for (; k + steps <= end; k += steps)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int s = 0; s < steps; ++s) step(k + s);
     for (; k < end; ++k) step(k);
   } while (asks_for_next && k < kc);
