@@ -17,7 +17,7 @@ namespace fb::FB_VARIANT {
 
 static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
-static void multiply(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip) {
+void multiply_blocks(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip) {
   for (index_t ic = 0; ic < g.M; ic += block.MC) {
     const index_t mc = min(block.MC, g.M - ic);
     for (index_t pc = 0; pc < g.K; pc += block.KC) {
@@ -39,7 +39,7 @@ static void run(const Gemm& job) {
   const index_t for_a = a_floats(g, block), for_b = b_floats(g, block);
   const Workspace workspace(g.threads * (for_a + for_b));
   const auto multiply_rows = [&](index_t first, index_t count, float* scratch) {
-    multiply(rows(g, first, count), block, b_in_place(g), for_a ? scratch + for_b : nullptr, scratch);
+    multiply_blocks(rows(g, first, count), block, b_in_place(g), for_a ? scratch + for_b : nullptr, scratch);
   };
   if (g.threads == 1) return multiply_rows(0, g.M, workspace.data());
 

@@ -43,6 +43,15 @@ static Blocks blocks(const Gemm& job) {
   return {MR, NR, 0, min(chunk_steps(g), CHUNK), 0};
 }
 
+// With AVX2 and more than a tile or two in C, a chunk is multiplied as `blocked` multiplies: measured on a Zen 3, 1.15
+// to 1.5 times as fast from 48x48 on, for its tiles read packed panels, and rows of A a power of two apart do not evict
+// each other.
+static bool chunks_in_blocks(const Gemm& g) { return avx2 && max(g.M, g.N) > 32; }
+// Steps pc..pc+kc-1 of K, into a C of their own.
+static Gemm chunk_job(const Gemm& g, index_t pc, index_t kc, float* sums) {
+  return {g.M, g.N, kc, at(g.A, 0, pc), at(g.B, pc, 0), {sums, g.N, 1}, 1, 0, 1};
+}
+
 // Asks for part `part` of `parts` of m (rows,columns), where either are contiguous.
 static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t columns, index_t part, index_t parts) {
   const ConstMatrix lines = m.col_stride == 1 ? m : ConstMatrix{m.data, m.col_stride, m.row_stride};
@@ -85,13 +94,23 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
 static void run(const Gemm& job) {
   const Gemm g = loading_rows(job);
   const index_t steps = chunk_steps(g), chunks = ceil_div(g.K, steps), sums = g.M * g.N;
-  const index_t panels = g.B.col_stride == 1 ? 0 : round_up(slice_steps(g) * round_up(g.N, VL), LINE);
-  const index_t first_panel = round_up(chunks * sums, LINE);
-  const Workspace workspace(first_panel + g.threads * panels);
+  const bool in_blocks = chunks_in_blocks(g);
+  const Blocks block = cache_blocks(chunk_job(g, 0, steps, nullptr));
+  const index_t for_a = a_floats(chunk_job(g, 0, steps, nullptr), block);
+  const index_t panels = in_blocks             ? for_a + b_floats(g, block)
+                         : g.B.col_stride == 1 ? 0
+                                               : slice_steps(g) * round_up(g.N, VL);
+  const index_t first_panel = round_up(chunks * sums, LINE), for_thread = round_up(panels, LINE);
+  const Workspace workspace(first_panel + g.threads * for_thread);
   float* const of_chunks = workspace.data();
   const auto multiply = [&](index_t chunk, index_t thread) {
-    multiply_chunk(g, chunk * steps, min(steps, g.K - chunk * steps), of_chunks + first_panel + thread * panels,
-                   of_chunks + chunk * sums);
+    const index_t pc = chunk * steps, kc = min(steps, g.K - pc);
+    float* const own = of_chunks + first_panel + thread * for_thread;
+    float* const c = of_chunks + chunk * sums;
+    if (in_blocks)
+      multiply_blocks(chunk_job(g, pc, kc, c), block, false, for_a ? own : nullptr, own + for_a);
+    else
+      multiply_chunk(g, pc, kc, own, c);
   };
   if (g.threads == 1) {
     for (index_t chunk = 0; chunk < chunks; ++chunk) multiply(chunk, 0);

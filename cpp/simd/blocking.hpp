@@ -257,4 +257,8 @@ static inline void multiply_in_place(const StripProduct& s) {
   }
 }
 
+// All blocks and strips, one after the other: what `blocked` does on one thread, in kernels/blocked.cpp. a_block: room
+// for a_floats, or null if that is 0; b_strip: room for b_floats; in_place: b_in_place, of the whole job.
+void multiply_blocks(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip);
+
 }  // namespace fb::FB_VARIANT

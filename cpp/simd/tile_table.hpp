@@ -56,13 +56,13 @@ constexpr bool asks_for_b = avx2 && !study;
 // Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
 // instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
 // Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 another 1.06 from 96^3 to 256^3 and 1.02 at 1024^3, 8
-// no faster than 4; but where the distance from step to step is not a constant, addresses do not stay in registers: 0.87
-// at 32^3, so 2 there. The same where rows of B are copied: GCC 12 would load the next ones first, and spill for it.
-// With the 24 FMAs of AVX-512 there was no difference.
+// no faster than 4; but where the distance from step to step is not a constant, addresses do not stay in registers:
+// 0.87 at 32^3, so 2 there. The same where rows of B are copied: GCC 12 would load the next ones first, and spill for
+// it. With the 24 FMAs of AVX-512 there was no difference.
 constexpr int steps_of(Source source) {
   if (REGISTERS != 16 || source == Source::copying) return 1;
-  const bool constant = source == Source::packed || source == Source::far_packed || source == Source::rows ||
-                        source == Source::far_rows;
+  const bool constant =
+      source == Source::packed || source == Source::far_packed || source == Source::rows || source == Source::far_rows;
   return avx2 && !study && constant ? 4 : 2;
 }
 constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
