@@ -174,7 +174,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
     pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
   const bool fetching = copying && s.far_b;
-  const index_t group = s.groups || fetching ? panels_in_group(s.kc) : 1;
+  const index_t group = s.groups || s.far_b ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, and how many rows each.
   const index_t asking = fetching ? min(group, last - first) - 1 : 0, share = asking ? ceil_div(s.kc, asking) : 0;
   const bool direct = !s.a_block && s.A.col_stride != 1;

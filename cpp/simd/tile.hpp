@@ -62,7 +62,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       for (int i = 0; i < mr; ++i) __builtin_prefetch(a_at(i) + mr * a_row);
     // The next panel begins where this one ends.
     if (source == Source::far_packed) __builtin_prefetch(a[0] + mr * kc);
-    if (columns) __builtin_prefetch(a[0] + 2 * mr - 1);  // for the next tile, of the rows below
+    if (columns && !avx2) __builtin_prefetch(a[0] + 2 * mr - 1);  // for the next tile, of the rows below
 
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
