@@ -67,10 +67,10 @@ static inline bool a_is_far(const Gemm& g) {
 
 // Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond L2. Then groups of row panels
 // take their turns with a panel of B, as they do where A is packed: the first tile copies it, the others ask for rows
-// of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.05 at 2048^3, but 0.95
+// of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but 0.95
 // where B has some four times the size of L2.
 static inline bool b_is_far(const Gemm& g) {
-  return asks_for_b && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 8 * cache_sizes().l2;
+  return asks_for_b && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
 // Rows of a far B that are a multiple of 4 KiB apart share sets of L1 and L2: what is asked for evicts itself before
