@@ -53,9 +53,11 @@ class Mutant:
     """What must fail: a file of the subset, or one test of it."""
     never_at: str = ""
     """A level whose build never runs that code: on a CPU of that level v2 is built for this fault."""
+    only_at: str = ""
+    """The one level whose build runs that code; a CPU that has it not has no such fault either."""
 
     def level(self, best: str) -> str:
-        return "v2" if self.never_at == best else best
+        return self.only_at or ("v2" if self.never_at == best else best)
 
 
 MUTANTS = [
@@ -180,6 +182,37 @@ MUTANTS = [
         "table.at[(mr - 1) * NV",
         "table.at[(mr - 1 - (mr > 1 && i + mr == g.M)) * NV",
         "test_strategies.py",
+    ),
+    Mutant(
+        "edge of B in place: the last register begins one column early",
+        "cpp/simd/tile.hpp",
+        "overlaps ? (nv - 2) * VL + tail :",
+        "overlaps ? (nv - 2) * VL + tail - (tail > 1) :",
+        "test_strategies.py",
+    ),
+    Mutant(
+        "far B: the last row panel of a group is left out",
+        "cpp/simd/blocking.hpp",
+        "for (index_t q = begin; q < end; ++q)",
+        "for (index_t q = begin; q < end - (group > 1); ++q)",
+        "test_strategies.py::test_b_from_beyond_l2",
+        only_at="v3",
+    ),
+    Mutant(
+        "far B by rows: the last panels are packed from the first columns",
+        "cpp/simd/pack.cpp",
+        "at(B, 0, rest * NR), strip",
+        "at(B, 0, 0 * rest * NR), strip",
+        "test_strategies.py::test_b_from_beyond_l2",
+        only_at="v3",
+    ),
+    Mutant(
+        "deep in blocks: every chunk multiplies the first rows of B",
+        "cpp/kernels/deep.cpp",
+        "multiply_blocks(chunk_job(g, pc, kc, c)",
+        "multiply_blocks(chunk_job(g, 0 * pc, kc, c)",
+        "test_strategies.py",
+        only_at="v3",
     ),
     Mutant(
         "padding lanes stored",
@@ -444,8 +477,9 @@ def main() -> int:
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(Path(folder))
-        best = frugalblas.info()["cpu"]["level"]
-        chosen.sort(key=lambda mutant: mutant.level(best) != best)  # each level is built once
+        best, levels = frugalblas.info()["cpu"]["level"], frugalblas.info()["cpu"]["levels"]
+        chosen = [mutant for mutant in chosen if not mutant.only_at or mutant.only_at in levels]
+        chosen.sort(key=lambda mutant: (mutant.level(best) != best, mutant.level(best)))  # each level is built once
         built = best
         configure(tree, built)
         tree.compile()

@@ -8,7 +8,7 @@ import pytest
 from checker import Expected, check, expect, first_error
 from layouts import LAYOUTS, OUT_LAYOUTS, place, place_blank
 from pairs import all_pairs
-from registry import COMPILED, STRATEGIES, THREADED, blocks, own_blocks
+from registry import COMPILED, RUNGS, STRATEGIES, THREADED, blocks, own_blocks
 
 import frugalblas
 
@@ -187,7 +187,30 @@ def test_bits_do_not_depend_on_threads_or_time(strategy):
                 assert same_bits(C, results[0]), f"{M}x{N}x{K}: other bits with threads={threads}"
 
 
-@pytest.mark.parametrize("strategy", [s for s in THREADED if s.kind in ("team", "auto")], ids=str)
+TEAMS = [s for s in THREADED if s.kind in ("team", "auto")]
+
+
+@pytest.mark.parametrize("strategy", TEAMS + [s for s in RUNGS if s in THREADED and s not in TEAMS], ids=str)
+def test_b_from_beyond_l2(strategy):
+    """Such a B may be fetched in ways of its own: panel by panel for groups of rows of A, or by whole rows, where there
+    are few of A and those of B are a multiple of 4 KiB apart. Several parts of K, panels and strips, and edges."""
+    floats_of_l2 = frugalblas.info()["cpu"]["cache_bytes"]["l2"] // 4
+    MR, K = blocks(strategy.algo)["MR"], 700
+    N = 7 * floats_of_l2 // K // 8 * 8 + 5
+    rng = np.random.default_rng(0)
+    for past in (0, 5):  # the last columns of what is a multiple of 4 KiB wide, and of what is not
+        B = rng.standard_normal((K, (N // 1024 + 1) * 1024 + past), dtype=np.float32)[:, -N:]
+        for M in (5 * MR - 1, 40 * MR + 3):
+            A = rng.standard_normal((M, K), dtype=np.float32)
+            results = []
+            for threads in strategy.threads[:3]:
+                frugalblas.free_workspace()
+                results.append(frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads))
+            check(results[0], A, B)
+            assert all(same_bits(C, results[0]) for C in results)
+
+
+@pytest.mark.parametrize("strategy", TEAMS, ids=str)
 def test_teams_do_not_race(strategy):
     """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
     more threads than CPUs, so that some are always behind. A with adjacent rows, part of a wider matrix, which is
