@@ -20,9 +20,10 @@ constexpr index_t dot_steps = 128;
 
 // A small C offers a team too few tiles; if K is long, that is cut instead.
 constexpr index_t deep_steps = 2048;
-// Rows and columns up to which `deep` takes a job. It packs no rows of B, nor of A transposed: where both are
-// contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
-// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster.
+// Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
+// are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
+// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster. With AVX2 the two are as
+// fast on one thread, and `deep` is up to 1.2 times as fast on two; measured on a Zen 3.
 static index_t deep_edge(const Gemm& g) {
   const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
   const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
@@ -81,7 +82,8 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
 // copies an operand that does not lie as it reads it. Measured on a Zen 3, K of 4096 to 65536, NN and TN: 1.4 times as
 // fast at 4x4 if `dot` copies both, 3 at 4x16, 2 at 4x32, 1.2 to 1.5 at 8x64; 0.9 at 2x64, 0.7 at 1x16.
 static bool deep_before_flat(const Gemm& g) {
-  if (has_avx512()) return false;
+  static const bool measured = cpu_supports("v3") && !has_avx512();
+  if (!measured) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
   if (many <= 4) return few > 1 && rows_of_a && rows_of_b;

@@ -478,7 +478,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(Path(folder))
         best, levels = frugalblas.info()["cpu"]["level"], frugalblas.info()["cpu"]["levels"]
-        chosen = [mutant for mutant in chosen if not mutant.only_at or mutant.only_at in levels]
+        for mutant in [mutant for mutant in chosen if mutant.only_at and mutant.only_at not in levels]:
+            print(f"{mutant.name:48} left out: this CPU has no {mutant.only_at}")
+            chosen.remove(mutant)
         chosen.sort(key=lambda mutant: (mutant.level(best) != best, mutant.level(best)))  # each level is built once
         built = best
         configure(tree, built)

@@ -4,8 +4,9 @@
 // and these are added up at the end, in their order: the number of chunks follows from the shape, and the result has
 // the same bits for any number of threads. (As a bonus, errors grow with the length of a chunk, not with K.)
 // Within a chunk, slices of K that stay in L2: A and, where its rows are contiguous, B are read in place, and all tiles
-// ask for a part of the next slice, because runs so short are too short for hardware prefetchers.
-// Still wasted: C is loaded and stored for every slice. Above some 128 x 128, `blocked` and `openmp` are as good.
+// ask for a part of the next slice, because runs so short are too short for hardware prefetchers. With AVX2, a C of
+// more than 32 rows or columns is worth packing for, as in `blocked`. Still wasted: C is loaded and stored for every
+// slice. Above some 128 x 128, `blocked` and `openmp` are as good.
 #include <omp.h>
 
 #include "../algorithm.hpp"
@@ -33,7 +34,7 @@ static Gemm loading_rows(const Gemm& job) {
 
 // Steps of a slice: A and B of it take a quarter of L2, another is for the slice on its way. Measured on a Zen 5,
 // slices for L1 are 0.85 to 0.95 times as fast: loading and storing C shows. With AVX2, narrow tiles on columns of A
-// use little of each line before it leaves L1: on a Zen 3, slices for L1 are 1.1 times as fast at 32x32 TN, 0.94 at
+// use little of each line before it leaves L1: on a Zen 3, slices for L1 are 1.15 times as fast at 32x32 TN, 0.94 at
 // 16x16.
 static index_t slice_steps(const Gemm& g) {
   const index_t bytes =
@@ -47,9 +48,9 @@ static Blocks blocks(const Gemm& job) {
   return {MR, NR, 0, min(chunk_steps(g), CHUNK), 0};
 }
 
-// With AVX2 and more than a tile or two in C, a chunk is multiplied as `blocked` multiplies: measured on a Zen 3, 1.15
-// to 1.5 times as fast from 48x48 on, for its tiles read packed panels, and rows of A a power of two apart do not evict
-// each other.
+// With AVX2 and a C of more than 32 rows or columns, a chunk is multiplied as `blocked` multiplies: measured on a Zen
+// 3, 1.1 to 1.4 times as fast from 48x48 on, for its tiles read packed panels, and rows of A a power of two apart do
+// not evict each other.
 static bool chunks_in_blocks(const Gemm& g) { return avx2 && max(g.M, g.N) > 32; }
 // Steps pc..pc+kc-1 of K, into a C of their own.
 static Gemm chunk_job(const Gemm& g, index_t pc, index_t kc, float* sums) {

@@ -1,7 +1,7 @@
 // dot — inner products: the lanes of a register lie along K.
 //
 // Not of the course, though it is what the inner loop of `vector` does, in a tile. Where both a row of A and a column
-// of B are contiguous, an element of C is a dot product of two streams; DOT_MR x DOT_NR of them share their loads. That
+// of B are contiguous, an element of C is a dot product of two streams; a tile of some of them shares their loads. That
 // suits products in which one matrix is read once and its columns are contiguous (few rows or columns of C), and those
 // whose C is so small that lanes along N would run empty; operands that are not contiguous are copied, chunk by chunk.
 // K is cut into chunks that follow from the shape, so that threads find work also where C is a single tile; chunks are
@@ -18,8 +18,8 @@
 namespace fb::FB_VARIANT {
 
 constexpr int DOT_MR = 4, DOT_NR = REGISTERS == 32 ? 6 : 8;
-// Columns of a tile of mr rows: 24 accumulators, 4 of A, 1 of B; or, of 16 registers, 8 accumulators for any number of
-// rows. With fewer columns a single row is 0.8 times as fast from main memory, 0.7 from L2, measured on a Zen 3.
+// Columns of a tile of mr rows: 24 accumulators, 4 of A, 1 of B; or, of 16 registers, up to 8 accumulators for any
+// number of rows. With 2 columns a single row is 0.8 times as fast, measured on a Zen 3 from main memory and from L3.
 constexpr int columns_of(int mr) { return REGISTERS == 32 ? DOT_NR : DOT_NR / mr; }
 constexpr index_t CHUNK = 4096;  // steps of K: 10 streams of 16 KiB stay in L2, and 256 FMAs repay a horizontal sum
 
@@ -92,9 +92,9 @@ static void copy_rows(const ConstMatrix& m, index_t count, index_t k0, index_t k
 static Gemm flat_job(const Gemm& job) { return job.M <= job.N ? job : transpose(job); }  // few rows, many columns
 
 // A piece of work: this many columns, all rows of C, one chunk of K.
-static index_t group_columns(const Gemm& g) { return min(g.N, 4 * DOT_NR); }
+static index_t group_columns(const Gemm& g) { return min(g.N, 4 * columns_of(static_cast<int>(min(DOT_MR, g.M)))); }
 
-static Blocks blocks(const Gemm&) { return {DOT_MR, DOT_NR, 0, CHUNK, 0}; }
+static Blocks blocks(const Gemm&) { return {DOT_MR, columns_of(DOT_MR), 0, CHUNK, 0}; }
 
 // Sums of steps pc..pc+CHUNK-1 of K, columns first..first+count-1: partial (M,N). `rows` are those of A, contiguous.
 static void multiply_piece(const Gemm& g, const ConstMatrix& rows, index_t pc, index_t first, index_t count,

@@ -4,7 +4,7 @@
 // for each of the MR rows, broadcasts one element of A and issues NV FMAs: MR * NV FMAs for NV + MR loads, where the
 // dot product of the rung before does one FMA for two loads. Edge tiles are their own instantiations: no padding in M,
 // and in N only the surplus lanes of a row's last register, which are never stored. Where B is read in place, that
-// register ends with the row instead, and computes again what the one before it computes, too: no lanes are masked.
+// register, if it is not the only one, ends with the row, and computes again what the one before it computes, too.
 // Every element of C is the same chain of FMAs over k whatever tile it falls in, so tiles never change a result's bits.
 #pragma once
 #include "partial.hpp"
@@ -70,7 +70,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       b_row[v] = edge && nv == 1 ? load_partial(b, tail) : load(b + column(v));
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
-      // over k is long enough to fetch its part of this row.
+      // over k is long enough to fetch its part of this row. Of a far B, that has been done: see blocking.hpp.
       if (copies || source == Source::streaming) __builtin_prefetch(b + beside + (v + 1) * VL - 1);
     }
     if (copies) b_copy += nv * VL;

@@ -29,8 +29,8 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Source::fetching, fetching_row, next_b: what will be wanted later, from one step to the next ahead_k further on; or
-  // from one to the next after `every` steps.
+  // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on; next_b:
+  // the same after every `every` steps; copying, with AVX2: what to ask for at the first step.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
   index_t every = 0;
@@ -42,7 +42,7 @@ enum class Source {
   rows,        // rows of A in place, a_k = 1, against a packed panel of B
   far_rows,    // the same, for an A that comes from beyond L2
   next_b,      // any strides of A, a packed panel of B; a row of the panel to be copied next is asked for now and then
-  copying,  // any strides of A, rows of B, and what was read of B is left behind as a packed panel for the next tiles
+  copying,  // any strides of A, rows of B in whole registers, and what was read is left as a panel for the next tiles
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
   columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
   direct_edge,   // like direct, any number of columns
@@ -57,8 +57,8 @@ constexpr bool asks_for_b = avx2 && !study;
 // instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
 // Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 another 1.06 from 96^3 to 256^3 and 1.02 at 1024^3, 8
 // no faster than 4; but where the distance from step to step is not a constant, addresses do not stay in registers:
-// 0.87 at 32^3, so 2 there. The same where rows of B are copied: GCC 12 would load the next ones first, and spill for
-// it. With the 24 FMAs of AVX-512 there was no difference.
+// 0.87 at 32^3, so 2 there. One where rows of B are copied: GCC 12 would load the next ones first, and spill for it.
+// With the 24 FMAs of AVX-512 there was no difference.
 constexpr int steps_of(Source source) {
   if (REGISTERS != 16 || source == Source::copying) return 1;
   const bool constant =
