@@ -111,6 +111,7 @@ FB_EXPORT int frugalblas_usable_cpus();
 // CPUs that the cgroups of this process leave of `most`, by the files under `root` ("" for the real ones).
 FB_EXPORT int frugalblas_cgroup_cpus(const char* root, int most);
 FB_EXPORT const char* frugalblas_cpu_model();
+FB_EXPORT const char* frugalblas_cpu_tuning();  // cpu_tuning()
 FB_EXPORT bool frugalblas_cpu_supports(const char* level);
 
 // The OpenBLAS behind algo="openblas": its own description, or nullptr and *reason why there is none.

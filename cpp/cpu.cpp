@@ -115,6 +115,30 @@ const char* cpu_model() {
   return model.c_str();
 }
 
+static bool made_by_intel() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
+}
+
+const char* cpu_tuning() {
+  static const char* const tuning = [] {
+    const char* wanted = std::getenv("FRUGALBLAS_TUNING");
+    for (const char* known : {"intel", "generic"})
+      if (wanted && !std::strcmp(wanted, known)) return known;
+    return wanted && *wanted ? nullptr : made_by_intel() ? "intel" : "generic";
+  }();
+  return tuning;
+}
+
+bool tuned_for_intel() {
+  static const bool is = cpu_tuning() && !std::strcmp(cpu_tuning(), "intel");
+  return is;
+}
+
 bool cpu_supports(const char* level) {
 #if defined(__x86_64__)
   __builtin_cpu_init();

@@ -178,5 +178,6 @@ const CacheSizes* frugalblas_cache_sizes() { return &cache_sizes(); }
 int frugalblas_usable_cpus() { return usable_cpus(); }
 int frugalblas_cgroup_cpus(const char* root, int most) { return cgroup_cpus(root, most); }
 const char* frugalblas_cpu_model() { return cpu_model(); }
+const char* frugalblas_cpu_tuning() { return cpu_tuning(); }
 bool frugalblas_cpu_supports(const char* level) { return cpu_supports(level); }
 }

@@ -32,14 +32,16 @@ static index_t strip_columns(const Gemm& g, const Blocks& block) {
   return share >= 2 * NR ? round_up(share, VL) : equal_part(g.N, most, NR);
 }
 
-// Where B is read in place, each thread takes columns of its own and waits for nobody. An A that needs packing is
-// packed first, as many parts of K at a time as a bounded workspace holds.
-static void run_in_place(const Gemm& g, const Blocks& block) {
+// Where B is read in place or a panel at a time, each thread takes columns of its own and waits for nobody. An A that
+// needs packing is packed first, as many parts of K at a time as a bounded workspace holds.
+static void run_by_columns(const Gemm& g, const Blocks& block) {
   constexpr index_t most = (8 << 20) / sizeof(float);
   const index_t part = a_floats(g, block), parts = ceil_div(g.K, block.KC);
   const index_t at_once = part ? max(1, min(parts, most / part)) : parts;
-  const index_t groups = ceil_div(row_panels(g.M).count(), SIDE), registers = ceil_div(g.N, VL);
-  const Workspace workspace(part * at_once);
+  const index_t panels = row_panels(g.M).count(), groups = ceil_div(panels, SIDE), registers = ceil_div(g.N, VL);
+  const bool in_place = b_in_place(g);
+  const index_t for_a = round_up(part * at_once, LINE), for_b = round_up(b_floats(g, block), LINE);
+  const Workspace workspace(for_a + g.threads * for_b);
 #pragma omp parallel num_threads(g.threads)
   for (index_t first = 0; first < parts; first += at_once) {
     const TeamThread team_thread(g.raised);
@@ -55,9 +57,13 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
     const index_t jc = registers * thread / g.threads * VL;
     const index_t nc = min(registers * (thread + 1) / g.threads * VL, g.N) - jc;
     for (index_t q = first; q < last; ++q) {
-      const index_t pc = q * block.KC, kc = min(block.KC, g.K - pc);
-      multiply_in_place(
-          {g.M, nc, kc, at(g.A, 0, pc), a_block(q), at(g.B, pc, jc), g.alpha, pc == 0 ? g.beta : 1, at(g.C, 0, jc)});
+      const index_t pc = q * block.KC;
+      StripProduct product = strip_product(g, block, 0, pc, jc, a_block(q), workspace.data() + for_a + thread * for_b);
+      product.nc = nc;
+      if (in_place)
+        multiply_in_place(product);
+      else
+        multiply_strip(product, 0, panels);
     }
     if (last < parts) {
 #pragma omp barrier  // nobody repacks what another still reads
@@ -68,7 +74,7 @@ static void run_in_place(const Gemm& g, const Blocks& block) {
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   Blocks block = cache_blocks(g);
-  if (b_in_place(g)) return run_in_place(g, block);
+  if (b_in_place(g) || b_by_panels(g)) return run_by_columns(g, block);
   block.NC = strip_columns(g, block);
   const index_t for_a = a_floats(g, block), for_b = b_floats(g, block), strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);

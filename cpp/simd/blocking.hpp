@@ -17,8 +17,9 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
 // Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
-// on a Zen 3; with SSE2 and NEON neither was measured.
+// on a Zen 3; with SSE2 and NEON neither was measured. An Intel core with AVX-512 is another matter, see b_by_panels.
 static inline bool b_in_place(const Gemm& g) {
+  if (VL == 16 && tuned_for_intel()) return false;
   return reads_b_in_place && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
 }
 
@@ -70,7 +71,7 @@ static inline bool a_is_far(const Gemm& g) {
 // of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but 0.95
 // where B has some four times the size of L2.
 static inline bool b_is_far(const Gemm& g) {
-  return asks_for_b && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
+  return avx2 && asks_for_b && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
 // Rows of a far B that are a multiple of 4 KiB apart share sets of L1 and L2: what is asked for evicts itself before
@@ -81,6 +82,18 @@ static inline bool packs_rows_of_b(const Gemm& g) { return b_is_far(g) && g.B.ro
 // An MR x KC panel of A is read NC/NR times and should stay in L1, while B streams past it: half of L1. Longer parts of
 // K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained, on a Zen 3 beyond 512.
 static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)})); }
+
+// There, stores take nothing from the FMA units, but of the loads that a row in place needs, those that straddle two
+// cache lines count twice. So where the panels of A stay in L2 together, B is copied into a single panel again and
+// again, which all of them meet while it is there: the first tile copies, the others ask for the next columns, each for
+// some rows of it, which is as much as a core can have on its way from L3. Measured on an Intel Xeon with 2 MiB of L2,
+// against rows in place: 1.25 times as fast at 64x3136x576 and 128x768x3072, 1.2 at 127x1021x251, 1.2 at 64x512x512;
+// against strips of B in L2, 1.02 to 1.04 at 256x1024x1024, 0.98 at 512^3.
+static inline bool b_by_panels(const Gemm& g) {
+  constexpr bool built = asks_for_b && VL == 16;
+  return built && tuned_for_intel() && g.B.col_stride == 1 && g.N >= 2 * g.M &&
+         g.M * min(g.K, kc_max()) * index_t{sizeof(float)} <= cache_sizes().l2 / 4;
+}
 
 // Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
 // group of panels.
@@ -105,6 +118,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
+  if (b_by_panels(g)) return {MR, NR, round_up(g.M, MR), KC, g.N};
   // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
   // memory.
   const index_t NC = equal_part(g.N, strip_floats(g) / KC, NR);
@@ -118,7 +132,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
 // Scratch memory of a job: floats of a packed block of A, and of a packed strip of B.
 static inline index_t a_floats(const Gemm& g, const Blocks& block) { return packs_a(g) ? block.MC * block.KC : 0; }
 static inline index_t b_floats(const Gemm& g, const Blocks& block) {
-  return b_in_place(g) ? 0 : block.KC * round_up(block.NC, VL);
+  return b_in_place(g) ? 0 : block.KC * (b_by_panels(g) ? NR : round_up(block.NC, VL));
 }
 
 // What one block of A and one strip of B contribute to C: C(mc,nc) += A(mc,kc)·B(kc,nc).
@@ -134,7 +148,8 @@ struct StripProduct {
   bool far_b = false;        // b_is_far, all of B
   bool rows_of_b = false;    // packs_rows_of_b
   bool groups = false;       // panels of A take turns, rows_in_groups
-  float* b_strip = nullptr;  // B packed, once `packed` says so
+  bool by_panels = false;    // b_by_panels; all row panels are multiplied at once
+  float* b_strip = nullptr;  // B packed, once `packed` says so; by_panels: the panel that is multiplied with
   bool packed = false;
 };
 
@@ -154,6 +169,7 @@ static inline StripProduct strip_product(const Gemm& g, const Blocks& block, ind
           .far_b = b_is_far(g),
           .rows_of_b = packs_rows_of_b(g),
           .groups = rows_in_groups(g),
+          .by_panels = b_by_panels(g),
           .b_strip = b_strip};
 }
 
@@ -173,8 +189,8 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   else if (!s.packed && !copying)
     pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
-  const bool fetching = copying && s.far_b;
-  const index_t group = s.groups || s.far_b ? panels_in_group(s.kc) : 1;
+  const bool fetching = copying && (s.far_b || s.by_panels);
+  const index_t group = s.by_panels ? last - first : s.groups || s.far_b ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and after how many steps
   // one: a whole number of rounds, the same or fewer, so that none is left out.
   const index_t asking = fetching ? min(group, last - first) - 1 : 0, share = asking ? ceil_div(s.kc, asking) : 0;
@@ -189,7 +205,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   TileOperands op = {nullptr, s.a_block ? 1 : s.A.row_stride, s.A.col_stride, nullptr, 0};
   const auto multiply_tile = [&](index_t ir, int mr, index_t turn, index_t jr, int nv) {
     const int nr = static_cast<int>(min(nv * VL, s.nc - jr));
-    float* const panel = s.b_strip + jr * s.kc;
+    float* const panel = s.by_panels ? s.b_strip : s.b_strip + jr * s.kc;
     const TileTable* table = &usual;
     if (s.a_block) {
       op.a = s.a_block + ir * s.kc;
@@ -210,7 +226,8 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       op.ahead = op.b + (asking ? 8 * op.b_k : nr);
     } else if (turn > 0 && turn <= asking) {
       table = &tile_table(Source::next_b);
-      op.ahead = at(s.B, (turn - 1) * share, jr + nr).data;
+      const bool none_left = s.by_panels && jr + nr == s.nc;  // but the next part of K
+      op.ahead = (none_left ? at(s.B, s.kc + (turn - 1) * share, 0) : at(s.B, (turn - 1) * share, jr + nr)).data;
       op.ahead_k = s.B.row_stride;
       op.every = every;
     }

@@ -50,9 +50,9 @@ enum class Source {
   fetching_row,  // the same, a whole row of a panel at every step
   streaming,     // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
 };
-// With AVX2 a copy of B is always cheaper (b_in_place in blocking.hpp).
+// What a build may do with B, see blocking.hpp: with AVX2 a copy is always cheaper, with AVX-512 the CPU decides.
 constexpr bool reads_b_in_place = !avx2 && !study;
-constexpr bool asks_for_b = avx2 && !study;
+constexpr bool asks_for_b = VL >= 8 && !study;
 // Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
 // instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
 // Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 another 1.06 from 96^3 to 256^3 and 1.02 at 1024^3, 8

@@ -15,11 +15,11 @@ def info() -> dict[str, Any]:
     """CPU, caches, instruction sets, thread default, build and OpenBLAS, as a dict that JSON can hold.
 
     Keys: "version"; "cpu" with "model", "level" (best instruction set level it supports), "levels" (all of them),
-    "cpus" (usable by this process) and "cache_bytes"; "variant", the build that calls use by default; "threads", the
-    current default; "build" with "compiler", "commit" and the flags of each variant; "openblas" with its "path" and
-    "config", or the "reason" why there is none; "cuda" with
-    the "reason" why no GPU can be used (None if one can), and in a build with CUDA its "architectures", "ptx",
-    "runtime", "driver", "devices" and "cublas"; "python", "numpy" and "platform".
+    "tuning" (whose cores kernels are chosen for), "cpus" (usable by this process) and "cache_bytes"; "variant", the
+    build that calls use by default; "threads", the current default; "build" with "compiler", "commit" and the flags
+    of each variant; "openblas" with its "path" and "config", or the "reason" why there is none; "cuda" with the
+    "reason" why no GPU can be used (None if one can), and in a build with CUDA its "architectures", "ptx", "runtime",
+    "driver", "devices" and "cublas"; "python", "numpy" and "platform".
     """
     variants = _core.variants()
     levels = [v["name"] for v in variants if v["runs_here"] and not v["study"]]

@@ -1,0 +1,62 @@
+"""FRUGALBLAS_TUNING: what is chosen for the cores of one maker or another. Both are tested, whatever this CPU is."""
+
+import pytest
+from children import output_of, start
+
+import frugalblas
+
+TUNINGS = ["intel", "generic"]
+
+PRODUCTS = """
+    import sys
+    import numpy as np
+    sys.path.insert(0, sys.argv[1])
+    from checker import check
+    import frugalblas
+
+    level = sys.argv[2]
+    rng = np.random.default_rng(0)
+    # (M,N,K): few rows and many columns, the large operand past L2 too; edges of tiles, panels and strips; several
+    # parts of K; squares; a small C and a long K; flat.
+    shapes = [
+        (16, 1024, 512), (16, 1024 + 48, 1600), (25, 501, 100), (64, 700, 577), (127, 1021, 251), (130, 261, 900),
+        (64, 3136, 576), (257, 129, 130), (96, 96, 96), (300, 310, 800), (32, 32, 4100), (4, 4, 5000), (3, 40, 6000),
+        (40, 3, 6000), (2, 1000, 1000), (1000, 5, 700),
+    ]
+    for M, N, K in shapes:
+        for flip_a in (False, True):
+            for flip_b in (False, True):
+                A = rng.standard_normal((K, M) if flip_a else (M, K), dtype=np.float32)
+                B = rng.standard_normal((N, K) if flip_b else (K, N), dtype=np.float32)
+                A, B = A.T if flip_a else A, B.T if flip_b else B
+                for algo in ("auto", f"blocked@{level}", f"openmp@{level}", f"deep@{level}"):
+                    alone = frugalblas.sgemm(A, B, algo=algo, threads=1)
+                    check(alone, A, B)
+                    for threads in (2, 3):
+                        frugalblas.free_workspace()
+                        together = frugalblas.sgemm(A, B, algo=algo, threads=threads)
+                        assert together.tobytes() == alone.tobytes(), (algo, threads, M, N, K)
+    print(frugalblas.info()["cpu"]["tuning"])
+"""
+
+
+@pytest.mark.parametrize("level", frugalblas.info()["cpu"]["levels"])
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_products_under_either_tuning(tuning, level, request):
+    tests = str(request.path.parent)
+    assert output_of(PRODUCTS, tests, level, FRUGALBLAS_TUNING=tuning, FRUGALBLAS_ISA=level) == tuning
+
+
+def test_the_tuning_is_this_cpus_unless_the_variable_says_otherwise():
+    code = "import frugalblas; print(frugalblas.info()['cpu']['tuning'])"
+    assert output_of(code) == output_of(code, FRUGALBLAS_TUNING="")
+    assert output_of(code) in TUNINGS
+
+
+@pytest.mark.parametrize("wrong", ["amd", "Intel", " intel", "1"])
+def test_a_wrong_tuning_is_an_import_error(wrong):
+    child = start("import frugalblas", FRUGALBLAS_TUNING=wrong)
+    assert child.returncode == 1
+    assert child.stderr.splitlines()[-1] == (
+        f"ImportError: FRUGALBLAS_TUNING is '{wrong}'; it may be 'intel' or 'generic', or unset for what suits this CPU"
+    )
