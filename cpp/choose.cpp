@@ -12,6 +12,8 @@ namespace fb {
 // same bits.
 constexpr double side_by_side_flops = 1 << 26;
 constexpr index_t side_by_side_rows = 32;
+// On a later Intel Xeon, with an A that `openmp` packs for all threads to read: 1.04 to 1.1 times as fast up to 512^3.
+constexpr double side_by_side_packing_flops = 1 << 28;
 
 // A register tile of this many rows or columns does not repay copying the large operand.
 constexpr index_t few_rows = 8;
@@ -41,6 +43,12 @@ static bool has_avx512() {
   return has;
 }
 
+// Intel's cores with AVX-512 are another matter where B comes from far, see simd/blocking.hpp.
+static bool is_intel() {
+  static const bool is = has_avx512() && tuned_for_intel();
+  return is;
+}
+
 // A product whose matrices stay in L2 together needs no copies: measured on a Zen 5 with AVX-512, `microkernel` is 1.02
 // to 1.07 times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond
 // 1 MiB. On a Zen 3 it is 0.76 to 0.98 times as fast from 96^3 on: there, three matrices as large as L1.
@@ -48,6 +56,14 @@ constexpr index_t small_steps = 512;
 static index_t small_elements() {
   const CacheSizes& cache = cache_sizes();
   return (has_avx512() ? std::min<index_t>(cache.l2, 1 << 20) : 3 * cache.l1d) / index_t{sizeof(float)};
+}
+
+// Whether columns of A, which `microkernel` would read in place once for every panel of B, share few sets of L1:
+// measured on an Intel Xeon, `blocked` is 1.05 to 1.07 times as fast at 128^3 and 256^3 then.
+static bool conflicting(const Gemm& g, bool upright) {
+  const ConstMatrix& A = g.A;
+  const index_t row = upright ? A.row_stride : g.B.col_stride, column = upright ? A.col_stride : g.B.row_stride;
+  return is_intel() && row == 1 && column != 1 && column % 128 == 0 && std::min(g.M, g.N) > few_rows;
 }
 
 // Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,
@@ -65,8 +81,17 @@ static bool few(const Gemm& g) {
          narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
 }
 
+// Whether `blocked` is the one for 5 to 8 rows, or columns, beside a large operand. It reads that in place, in parts of
+// K so short that the hardware fetches all rows of a part ahead: measured on an Intel Xeon, 1.2 to 1.9 times as fast as
+// `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700. With the rows of C scattered it is 0.8 to 0.9 times as fast.
+static bool few_in_blocks(const Gemm& g) {
+  const bool rows_of_c = (g.M <= g.N ? g.C.col_stride : g.C.row_stride) == 1;
+  const index_t large = std::max(g.M, g.N) * g.K;
+  return is_intel() && rows_of_c && g.K >= dot_steps && large > small_elements();
+}
+
 // A product with few rows, B large. The choice for few columns is that for the transposed job.
-static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, index_t K, bool transposed) {
+static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, index_t K, bool transposed, bool blocks) {
   const bool rows_contiguous = B.col_stride == 1, columns_contiguous = B.row_stride == 1;
   if (few > few_rows || K < dot_steps) return nullptr;
   // Tiny C, long K: lanes along the columns of C would run empty.
@@ -75,19 +100,22 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
   // can.
   if (columns_contiguous && !rows_contiguous) return few <= 4 || !transposed ? "dot" : nullptr;
   const bool in_cache = many * K <= cache_sizes().l2 / index_t{sizeof(float)};
-  return rows_contiguous && (few <= 4 || !in_cache) ? "skinny" : nullptr;
+  return rows_contiguous && (few <= 4 || (!in_cache && !blocks)) ? "skinny" : nullptr;
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
 // copies an operand that does not lie as it reads it. Measured on a Zen 3, K of 4096 to 65536, NN and TN: 1.4 times as
-// fast at 4x4 if `dot` copies both, 3 at 4x16, 2 at 4x32, 1.2 to 1.5 at 8x64; 0.9 at 2x64, 0.7 at 1x16.
+// fast at 4x4 if `dot` copies both, 3 at 4x16, 2 at 4x32, 1.2 to 1.5 at 8x64; 0.9 at 2x64, 0.7 at 1x16. With AVX-512,
+// measured on an Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at
+// 4x64 and 0.9 at 2x16.
 static bool deep_before_flat(const Gemm& g) {
-  static const bool measured = cpu_supports("v3") && !has_avx512();
+  static const bool measured = cpu_supports("v3");
   if (!measured) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
   if (many <= 4) return few > 1 && rows_of_a && rows_of_b;
-  return (few > 2 || (few == 2 && many <= 32)) && (g.M <= g.N ? rows_of_b : rows_of_a);
+  const bool enough = has_avx512() ? few > 2 && many <= 32 : few > 2 || (few == 2 && many <= 32);
+  return enough && (g.M <= g.N ? rows_of_b : rows_of_a);
 }
 
 }  // namespace fb
@@ -111,8 +139,9 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
 
   const bool wide = job->M <= job->N;
   const ConstMatrix A_transposed = {job->A.data, job->A.col_stride, job->A.row_stride};
-  const char* flat =
-      flat_rung(wide ? job->B : A_transposed, std::min(job->M, job->N), std::max(job->M, job->N), job->K, !wide);
+  const bool blocks = few_in_blocks(*job);
+  const char* flat = flat_rung(wide ? job->B : A_transposed, std::min(job->M, job->N), std::max(job->M, job->N), job->K,
+                               !wide, blocks);
   const index_t edge = std::max(job->M, job->N);
   if (job->K >= deep_steps && edge <= deep_edge(*job) && (!flat || deep_before_flat(*job)))
     return {frugalblas_find_entry("deep"), threads, "small C, long K: chunks of K are what can be shared out"};
@@ -126,9 +155,11 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
   const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
-  const bool small = in_place && job->K <= small_steps && elements <= small_elements();
-  if (small || few(*job)) return {microkernel, threads, "small: packing would cost more than it saves"};
-  if (threads > 1 && flops <= side_by_side_flops && job->M >= side_by_side_rows * threads)
+  const bool small = in_place && job->K <= small_steps && elements <= small_elements() && !conflicting(*job, upright);
+  if (small || (few(*job) && !blocks)) return {microkernel, threads, "small: packing would cost more than it saves"};
+  const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
+  if (threads > 1 && flops <= (is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops) &&
+      job->M >= side_by_side_rows * threads)
     return {blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "too little work for a team"};
   return {openmp, threads, "enough work for a team"};

@@ -98,9 +98,12 @@ def test_product(level, reason):
         check(results[0], a, b, C0, trans_b=trans, **scale)
         for result in results[1:]:
             assert (result.view(np.uint32) == results[0].view(np.uint32)).all(), case
-        # The same parts of K, as no B here has rows a multiple of 8 KiB apart, nor A more rows than a few tiles have.
-        blocked = product(b, algo=f"blocked@{level}", threads=1, trans_b=trans)
-        assert (blocked.view(np.uint32) == results[0].view(np.uint32)).all(), case
+        # The same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones where A has few rows.
+        name = f"blocked@{level}"
+        parts = frugalblas.explain(a, b, algo=name, trans_a=trans_a, trans_b=trans)["blocks"]["KC"]
+        if parts == frugalblas.explain(a, packed, trans_a=trans_a)["blocks"]["KC"]:
+            blocked = product(b, algo=name, threads=1, trans_b=trans)
+            assert (blocked.view(np.uint32) == results[0].view(np.uint32)).all(), case
 
 
 @given(data=st.data())
@@ -128,10 +131,12 @@ def test_one_operand_serves_many_threads():
     b = normal(300, 200)
     packed = pack(b)
     inputs = [normal(m, 300) for m in range(1, 25)]
+    alone = [frugalblas.sgemm(a, packed, threads=1) for a in inputs]
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda a: frugalblas.sgemm(a, packed, threads=2), inputs))
-    for a, result in zip(inputs, results, strict=True):
-        assert (result == frugalblas.sgemm(a, b, algo="blocked", threads=1)).all()
+    for a, result, expected in zip(inputs, results, alone, strict=True):
+        check(result, a, b)
+        assert (result == expected).all()
 
 
 @pytest.mark.parametrize(("M", "N", "K"), [(0, 5, 4), (3, 0, 4), (3, 5, 0), (0, 0, 0), (0, 5, 0), (3, 0, 0)])

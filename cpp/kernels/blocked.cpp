@@ -17,14 +17,14 @@ namespace fb::FB_VARIANT {
 
 static Blocks blocks(const Gemm& job) { return cache_blocks(oriented(job)); }
 
-void multiply_blocks(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip) {
+void multiply_blocks(const Gemm& g, const Blocks& block, const Ways& ways, float* a_block, float* b_strip) {
   for (index_t ic = 0; ic < g.M; ic += block.MC) {
     const index_t mc = min(block.MC, g.M - ic);
     for (index_t pc = 0; pc < g.K; pc += block.KC) {
       if (a_block) pack_a_block(mc, min(block.KC, g.K - pc), at(g.A, ic, pc), a_block);
       for (index_t jc = 0; jc < g.N; jc += block.NC) {
-        StripProduct product = strip_product(g, block, ic, pc, jc, a_block, b_strip);
-        if (in_place)
+        StripProduct product = strip_product(g, block, ways, ic, pc, jc, a_block, b_strip);
+        if (ways.b_in_place)
           multiply_in_place(product);
         else
           multiply_strip(product, 0, row_panels(mc).count());
@@ -37,9 +37,10 @@ static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   const Blocks block = cache_blocks(g);
   const index_t for_a = a_floats(g, block), for_b = b_floats(g, block);
+  const Ways how = ways(g);
   const Workspace workspace(g.threads * (for_a + for_b));
   const auto multiply_rows = [&](index_t first, index_t count, float* scratch) {
-    multiply_blocks(rows(g, first, count), block, b_in_place(g), for_a ? scratch + for_b : nullptr, scratch);
+    multiply_blocks(rows(g, first, count), block, how, for_a ? scratch + for_b : nullptr, scratch);
   };
   if (g.threads == 1) return multiply_rows(0, g.M, workspace.data());
 

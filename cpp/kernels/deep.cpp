@@ -102,8 +102,10 @@ static void run(const Gemm& job) {
   const Gemm g = loading_rows(job);
   const index_t steps = chunk_steps(g), chunks = ceil_div(g.K, steps), sums = g.M * g.N;
   const bool in_blocks = chunks_in_blocks(g);
-  const Blocks block = cache_blocks(chunk_job(g, 0, steps, nullptr));
-  const index_t for_a = a_floats(chunk_job(g, 0, steps, nullptr), block), for_b = b_floats(g, block);
+  const Gemm first_chunk = chunk_job(g, 0, steps, nullptr);
+  const Blocks block = cache_blocks(first_chunk);
+  const Ways how = ways(first_chunk);
+  const index_t for_a = a_floats(first_chunk, block), for_b = b_floats(g, block);
   const index_t panels = in_blocks ? for_a + for_b : g.B.col_stride == 1 ? 0 : slice_steps(g) * round_up(g.N, VL);
   const index_t first_panel = round_up(chunks * sums, LINE), for_thread = round_up(panels, LINE);
   const Workspace workspace(first_panel + g.threads * for_thread);
@@ -113,7 +115,7 @@ static void run(const Gemm& job) {
     float* const own = of_chunks + first_panel + thread * for_thread;
     float* const c = of_chunks + chunk * sums;
     if (in_blocks)
-      multiply_blocks(chunk_job(g, pc, kc, c), block, false, for_a ? own + for_b : nullptr, own);
+      multiply_blocks(chunk_job(g, pc, kc, c), block, how, for_a ? own + for_b : nullptr, own);
     else
       multiply_chunk(g, pc, kc, own, c);
   };

@@ -48,6 +48,19 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
 static void multiply(const Gemm& g) {
   // All tiles without a team: opening one costs more than a small product.
   if (g.threads == 1) return multiply_tiles(g, 0, g.M * g.N);
+  // Rows of their own, if there are enough: threads that write to neighbouring columns of C take its cache lines away
+  // from each other, for what a line holds begins anywhere.
+  if (!study && g.M >= 2 * MR * g.threads) {
+    const index_t panels = ceil_div(g.M, MR);
+#pragma omp parallel for num_threads(g.threads) schedule(static)
+    for (int t = 0; t < g.threads; ++t) {
+      const TeamThread team_thread(g.raised);
+      const index_t first = panels * t / g.threads * MR, last = min(panels * (t + 1) / g.threads * MR, g.M);
+      const Gemm own = rows(g, first, last - first);
+      multiply_tiles(own, 0, own.M * own.N);
+    }
+    return;
+  }
   index_t tiles = 0;
   const Cut widths = {ceil_div(g.N, VL), width(g.M)};
   for (index_t p = 0; p < widths.count(); ++p) tiles += ceil_div(g.M, height(widths.size(p), tallest(g)));

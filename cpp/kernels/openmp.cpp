@@ -39,7 +39,7 @@ static void run_by_columns(const Gemm& g, const Blocks& block) {
   const index_t part = a_floats(g, block), parts = ceil_div(g.K, block.KC);
   const index_t at_once = part ? max(1, min(parts, most / part)) : parts;
   const index_t panels = row_panels(g.M).count(), groups = ceil_div(panels, SIDE), registers = ceil_div(g.N, VL);
-  const bool in_place = b_in_place(g);
+  const Ways how = ways(g);
   const index_t for_a = round_up(part * at_once, LINE), for_b = round_up(b_floats(g, block), LINE);
   const Workspace workspace(for_a + g.threads * for_b);
 #pragma omp parallel num_threads(g.threads)
@@ -58,9 +58,10 @@ static void run_by_columns(const Gemm& g, const Blocks& block) {
     const index_t nc = min(registers * (thread + 1) / g.threads * VL, g.N) - jc;
     for (index_t q = first; q < last; ++q) {
       const index_t pc = q * block.KC;
-      StripProduct product = strip_product(g, block, 0, pc, jc, a_block(q), workspace.data() + for_a + thread * for_b);
+      StripProduct product =
+          strip_product(g, block, how, 0, pc, jc, a_block(q), workspace.data() + for_a + thread * for_b);
       product.nc = nc;
-      if (in_place)
+      if (how.b_in_place)
         multiply_in_place(product);
       else
         multiply_strip(product, 0, panels);
@@ -78,6 +79,7 @@ static void run(const Gemm& job) {
   block.NC = strip_columns(g, block);
   const index_t for_a = a_floats(g, block), for_b = b_floats(g, block), strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
+  const Ways how = ways(g);
   const Workspace workspace(for_a + g.threads * for_b + blocks_of_a * strips);
   float* const a_block = for_a ? workspace.data() : nullptr;
   static_assert(sizeof(std::int32_t) == sizeof(float));
@@ -101,7 +103,7 @@ static void run(const Gemm& job) {
 
         for (index_t s = 0; s < strips; ++s) {
           const index_t strip = (s + thread * strips / g.threads) % strips;
-          StripProduct product = strip_product(g, block, ic, pc, strip * block.NC, a_block, b_strip);
+          StripProduct product = strip_product(g, block, how, ic, pc, strip * block.NC, a_block, b_strip);
           for (;;) {
             std::int32_t mine;
 #pragma omp atomic capture

@@ -17,10 +17,11 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
 // Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
-// on a Zen 3; with SSE2 and NEON neither was measured. An Intel core with AVX-512 is another matter, see b_by_panels.
+// on a Zen 3; with SSE2 and NEON neither was measured. On an Intel core with AVX-512, from more than 32 rows on see
+// b_by_panels.
 static inline bool b_in_place(const Gemm& g) {
-  if (VL == 16 && tuned_for_intel()) return false;
-  return reads_b_in_place && g.B.col_stride == 1 && g.M <= 16 * MR && g.N >= 2 * g.M;
+  const index_t most = VL == 16 && tuned_for_intel() ? 4 * MR : 16 * MR;
+  return reads_b_in_place && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
 }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
@@ -91,7 +92,7 @@ static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d 
 // against strips of B in L2, 1.02 to 1.04 at 256x1024x1024, 0.98 at 512^3.
 static inline bool b_by_panels(const Gemm& g) {
   constexpr bool built = asks_for_b && VL == 16;
-  return built && tuned_for_intel() && g.B.col_stride == 1 && g.N >= 2 * g.M &&
+  return built && tuned_for_intel() && g.M > 4 * MR && g.B.col_stride == 1 && g.N >= 2 * g.M &&
          g.M * min(g.K, kc_max()) * index_t{sizeof(float)} <= cache_sizes().l2 / 4;
 }
 
@@ -111,6 +112,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
   if (b_in_place(g)) {
+    if (VL == 16 && tuned_for_intel()) return {MR, NR, round_up(g.M, MR), equal_part(g.K, 64, 1), g.N};
     // What stays in half of L2: two columns of tiles, a row of which may touch one more line, and all rows of A. Where
     // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
     const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;
@@ -129,6 +131,19 @@ static inline Blocks cache_blocks(const Gemm& g) {
   return {MR, NR, MC, KC, NC};
 }
 
+// How the operands of a job are fetched. Decided for all of it, also where a thread takes rows or columns of its own.
+struct Ways {
+  bool b_in_place, b_by_panels, far_a, far_b, rows_of_b, groups;
+};
+static inline Ways ways(const Gemm& g) {
+  return {.b_in_place = b_in_place(g),
+          .b_by_panels = b_by_panels(g),
+          .far_a = a_is_far(g),
+          .far_b = b_is_far(g),
+          .rows_of_b = packs_rows_of_b(g),
+          .groups = rows_in_groups(g)};
+}
+
 // Scratch memory of a job: floats of a packed block of A, and of a packed strip of B.
 static inline index_t a_floats(const Gemm& g, const Blocks& block) { return packs_a(g) ? block.MC * block.KC : 0; }
 static inline index_t b_floats(const Gemm& g, const Blocks& block) {
@@ -143,19 +158,14 @@ struct StripProduct {
   ConstMatrix B;
   float alpha, beta;
   Matrix C;
-  // Where B is packed:
-  bool far = false;          // a_is_far, all of A
-  bool far_b = false;        // b_is_far, all of B
-  bool rows_of_b = false;    // packs_rows_of_b
-  bool groups = false;       // panels of A take turns, rows_in_groups
-  bool by_panels = false;    // b_by_panels; all row panels are multiplied at once
-  float* b_strip = nullptr;  // B packed, once `packed` says so; by_panels: the panel that is multiplied with
+  Ways ways;       // of the whole job
+  float* b_strip;  // B packed, once `packed` says so; b_by_panels: the panel that is multiplied with
   bool packed = false;
 };
 
 // The one of block (ic,pc) of A and strip jc of B. Later parts of K add to what the first one stored.
-static inline StripProduct strip_product(const Gemm& g, const Blocks& block, index_t ic, index_t pc, index_t jc,
-                                         const float* a_block, float* b_strip) {
+static inline StripProduct strip_product(const Gemm& g, const Blocks& block, const Ways& ways, index_t ic, index_t pc,
+                                         index_t jc, const float* a_block, float* b_strip) {
   return {.mc = min(block.MC, g.M - ic),
           .nc = min(block.NC, g.N - jc),
           .kc = min(block.KC, g.K - pc),
@@ -165,11 +175,7 @@ static inline StripProduct strip_product(const Gemm& g, const Blocks& block, ind
           .alpha = g.alpha,
           .beta = pc == 0 ? g.beta : 1,
           .C = at(g.C, ic, jc),
-          .far = a_is_far(g),
-          .far_b = b_is_far(g),
-          .rows_of_b = packs_rows_of_b(g),
-          .groups = rows_in_groups(g),
-          .by_panels = b_by_panels(g),
+          .ways = ways,
           .b_strip = b_strip};
 }
 
@@ -183,29 +189,29 @@ static inline TileOperands a_operand(const StripProduct& s, index_t ir, int mr) 
 static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
   const Cut row_cut = row_panels(s.mc);
   // Contiguous rows of B need no pass of their own: the first tiles to read them copy them.
-  const bool copying = !s.packed && s.B.col_stride == 1 && !s.rows_of_b;
-  if (!s.packed && s.rows_of_b)
+  const bool copying = !s.packed && s.B.col_stride == 1 && !s.ways.rows_of_b;
+  if (!s.packed && s.ways.rows_of_b)
     pack_strip_by_rows(s.nc, s.kc, s.B, s.b_strip);
   else if (!s.packed && !copying)
     pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
-  const bool fetching = copying && (s.far_b || s.by_panels);
-  const index_t group = s.by_panels ? last - first : s.groups || s.far_b ? panels_in_group(s.kc) : 1;
+  const bool fetching = copying && (s.ways.far_b || s.ways.b_by_panels);
+  const index_t group = s.ways.b_by_panels ? last - first : s.ways.groups || s.ways.far_b ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and after how many steps
   // one: a whole number of rounds, the same or fewer, so that none is left out.
   const index_t asking = fetching ? min(group, last - first) - 1 : 0, share = asking ? ceil_div(s.kc, asking) : 0;
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, asking / round * round);
   const bool direct = !s.a_block && s.A.col_stride != 1;
-  const TileTable& usual = tile_table(s.a_block ? s.far ? Source::far_packed : Source::packed
-                                      : direct  ? Source::direct
-                                      : s.far   ? Source::far_rows
-                                                : Source::rows);
+  const TileTable& usual = tile_table(s.a_block      ? s.ways.far_a ? Source::far_packed : Source::packed
+                                      : direct       ? Source::direct
+                                      : s.ways.far_a ? Source::far_rows
+                                                     : Source::rows);
   // One for all tiles: a tile with K = 64 takes some 400 cycles, and setting up a new one 40 of them.
   TileOperands op = {nullptr, s.a_block ? 1 : s.A.row_stride, s.A.col_stride, nullptr, 0};
   const auto multiply_tile = [&](index_t ir, int mr, index_t turn, index_t jr, int nv) {
     const int nr = static_cast<int>(min(nv * VL, s.nc - jr));
-    float* const panel = s.by_panels ? s.b_strip : s.b_strip + jr * s.kc;
+    float* const panel = s.ways.b_by_panels ? s.b_strip : s.b_strip + jr * s.kc;
     const TileTable* table = &usual;
     if (s.a_block) {
       op.a = s.a_block + ir * s.kc;
@@ -226,7 +232,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       op.ahead = op.b + (asking ? 8 * op.b_k : nr);
     } else if (turn > 0 && turn <= asking) {
       table = &tile_table(Source::next_b);
-      const bool none_left = s.by_panels && jr + nr == s.nc;  // but the next part of K
+      const bool none_left = s.ways.b_by_panels && jr + nr == s.nc;  // but the next part of K
       op.ahead = (none_left ? at(s.B, s.kc + (turn - 1) * share, 0) : at(s.B, (turn - 1) * share, jr + nr)).data;
       op.ahead_k = s.B.row_stride;
       op.every = every;
@@ -278,7 +284,7 @@ static inline void multiply_in_place(const StripProduct& s) {
 }
 
 // All blocks and strips, one after the other: what `blocked` does on one thread, in kernels/blocked.cpp. a_block: room
-// for a_floats, or null if that is 0; b_strip: room for b_floats; in_place: b_in_place, of the whole job.
-void multiply_blocks(const Gemm& g, const Blocks& block, bool in_place, float* a_block, float* b_strip);
+// for a_floats, or null if that is 0; b_strip: room for b_floats.
+void multiply_blocks(const Gemm& g, const Blocks& block, const Ways& ways, float* a_block, float* b_strip);
 
 }  // namespace fb::FB_VARIANT

@@ -3,6 +3,7 @@
 //
 // Exit code 1 if anything is wrong.
 #include <malloc.h>
+#include <algorithm>
 #include <cstring>
 
 #include "../core.hpp"
@@ -58,7 +59,13 @@ static void test(const Variant& variant, Problem& p, float alpha, float beta, bo
     report(variant, p, "unpacking", right ? "" : "another matrix comes back");
   }
   const Algorithm* const blocked = frugalblas_algorithm(frugalblas_find_entry("blocked"), &variant);
-  const Array reference = result(p, alpha, beta, 1, [&](const Gemm& g) { return frugalblas_run(blocked, &g); });
+  index_t blocked_kc = 0;
+  const Array reference = result(p, alpha, beta, 1, [&](const Gemm& g) {
+    blocked_kc = blocked->blocks(g).KC;
+    return frugalblas_run(blocked, &g);
+  });
+  // The same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones where A has few rows.
+  const bool same_parts = std::min(p.K, (*variant.packed)->blocks(p.K, p.N).KC) == std::min(p.K, blocked_kc);
   for (const int threads : {1, 2, 3, 7}) {
     const Array C = result(p, alpha, beta, threads, [&](Gemm g) {
       g.B = {};  // must not be read
@@ -67,7 +74,7 @@ static void test(const Variant& variant, Problem& p, float alpha, float beta, bo
     char what[60];
     std::snprintf(what, sizeof what, "alpha %g, beta %g, threads %d", alpha, beta, threads);
     report(variant, p, what, p.first_error(C, alpha, beta));
-    if (!special)  // which NaN comes out is the hardware's choice
+    if (same_parts && !special)  // which NaN comes out is the hardware's choice
       report(variant, p, what, same_bits(C, reference) ? "" : "other bits than blocked");
   }
   frugalblas_free_packed_operand(packed);
