@@ -58,12 +58,13 @@ static index_t small_elements() {
   return (has_avx512() ? std::min<index_t>(cache.l2, 1 << 20) : 3 * cache.l1d) / index_t{sizeof(float)};
 }
 
-// Whether columns of A, which `microkernel` would read in place once for every panel of B, share few sets of L1:
-// measured on an Intel Xeon, `blocked` is 1.05 to 1.07 times as fast at 128^3 and 256^3 then.
+// Whether columns of A, which `microkernel` would read in place once for every panel of B, do not stay in L1, or share
+// few of its sets: measured on an Intel Xeon, `blocked` is 1.05 to 1.1 times as fast at 128^3 and from 208^3 on.
 static bool conflicting(const Gemm& g, bool upright) {
   const ConstMatrix& A = g.A;
   const index_t row = upright ? A.row_stride : g.B.col_stride, column = upright ? A.col_stride : g.B.row_stride;
-  return is_intel() && row == 1 && column != 1 && column % 128 == 0 && std::min(g.M, g.N) > few_rows;
+  const bool beyond_l1 = (upright ? g.M : g.N) * g.K > 3 * cache_sizes().l1d / index_t{sizeof(float)};
+  return is_intel() && row == 1 && column != 1 && (column % 128 == 0 || beyond_l1) && std::min(g.M, g.N) > few_rows;
 }
 
 // Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,

@@ -92,8 +92,7 @@ static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d 
 // against strips of B in L2, 1.02 to 1.04 at 256x1024x1024, 0.98 at 512^3.
 static inline bool b_by_panels(const Gemm& g) {
   constexpr bool built = asks_for_b && VL == 16;
-  return built && tuned_for_intel() && g.M > 4 * MR && g.B.col_stride == 1 && g.N >= 2 * g.M &&
-         g.M * min(g.K, kc_max()) * index_t{sizeof(float)} <= cache_sizes().l2 / 4;
+  return built && tuned_for_intel() && g.M > 4 * MR && g.M <= 32 * MR && g.B.col_stride == 1 && g.N >= 2 * g.M;
 }
 
 // Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
@@ -120,7 +119,8 @@ static inline Blocks cache_blocks(const Gemm& g) {
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
-  if (b_by_panels(g)) return {MR, NR, round_up(g.M, MR), KC, g.N};
+  if (b_by_panels(g))
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(cache.l2 / 4 / (g.M * bytes), kc_max()), 1), g.N};
   // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
   // memory.
   const index_t NC = equal_part(g.N, strip_floats(g) / KC, NR);
