@@ -34,6 +34,7 @@ SUBSET = [
     "test_process.py",
     "test_blas_abi.py",
     "test_pack.py",
+    "test_tuning.py",
 ]
 NOT_NUMBA = "not numba"
 RACE_ATTEMPTS = 5  # who wins a race is a matter of chance
@@ -213,6 +214,29 @@ MUTANTS = [
         "multiply_blocks(chunk_job(g, 0 * pc, kc, c)",
         "test_strategies.py",
         only_at="v3",
+    ),
+    Mutant(
+        "how B is fetched is decided anew for the rows of a thread",
+        "cpp/kernels/blocked.cpp",
+        "strip_product(g, block, ways, ic,",
+        "strip_product(g, block, fb::FB_VARIANT::ways(g), ic,",
+        "test_tuning.py",
+        only_at="v4",
+    ),
+    Mutant(
+        "race: the team shares one panel of B",
+        "cpp/kernels/openmp.cpp",
+        "workspace.data() + for_a + thread * for_b);\n      product.nc",
+        "workspace.data() + for_a + 0 * thread * for_b);\n      product.nc",
+        "test_tuning.py",
+        only_at="v4",
+    ),
+    Mutant(
+        "the last row of a thread's own is left out",
+        "cpp/kernels/microkernel.cpp",
+        "rows(g, first, last - first)",
+        "rows(g, first, last - first - 1)",
+        "test_strategies.py",
     ),
     Mutant(
         "padding lanes stored",

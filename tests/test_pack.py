@@ -98,7 +98,7 @@ def test_product(level, reason):
         check(results[0], a, b, C0, trans_b=trans, **scale)
         for result in results[1:]:
             assert (result.view(np.uint32) == results[0].view(np.uint32)).all(), case
-        # The same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones where A has few rows.
+        # Same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones for few rows of A.
         name = f"blocked@{level}"
         parts = frugalblas.explain(a, b, algo=name, trans_a=trans_a, trans_b=trans)["blocks"]["KC"]
         if parts == frugalblas.explain(a, packed, trans_a=trans_a)["blocks"]["KC"]:

@@ -84,12 +84,12 @@ static inline bool packs_rows_of_b(const Gemm& g) { return b_is_far(g) && g.B.ro
 // K are cheaper, each costs a load and a store of all of C; beyond 768 steps nothing was gained, on a Zen 3 beyond 512.
 static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d / 2 / (MR * index_t{sizeof(float)})); }
 
-// There, stores take nothing from the FMA units, but of the loads that a row in place needs, those that straddle two
-// cache lines count twice. So where the panels of A stay in L2 together, B is copied into a single panel again and
-// again, which all of them meet while it is there: the first tile copies, the others ask for the next columns, each for
-// some rows of it, which is as much as a core can have on its way from L3. Measured on an Intel Xeon with 2 MiB of L2,
-// against rows in place: 1.25 times as fast at 64x3136x576 and 128x768x3072, 1.2 at 127x1021x251, 1.2 at 64x512x512;
-// against strips of B in L2, 1.02 to 1.04 at 256x1024x1024, 0.98 at 512^3.
+// On an Intel core with AVX-512, stores take nothing from the FMA units, but of the loads that a row in place needs,
+// those that straddle two cache lines count twice. So B is copied into a single panel again and again, which all panels
+// of A, in L2 together, meet while it is there: the first tile copies, the others ask for the next columns, each for
+// some rows of it, for a core cannot have more on its way from L3. Measured on an Intel Xeon with 2 MiB of L2, against
+// rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0 at 32 rows;
+// against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
 static inline bool b_by_panels(const Gemm& g) {
   constexpr bool built = asks_for_b && VL == 16;
   return built && tuned_for_intel() && g.M > 4 * MR && g.M <= 32 * MR && g.B.col_stride == 1 && g.N >= 2 * g.M;
@@ -111,6 +111,9 @@ static inline Blocks cache_blocks(const Gemm& g) {
   const CacheSizes& cache = cache_sizes();
   constexpr index_t bytes = sizeof(float);
   if (b_in_place(g)) {
+    // As many rows of B as the hardware prefetchers of an Intel core follow at a time, each along its columns: measured
+    // on a Xeon, 1.2 to 1.7 times as fast as long parts of K at 16x4096x4096, 16x3072x768 and 16x3136x576; with 96 rows
+    // 0.75 to 1.0 times, with 48 as fast. Where B fits L2 no gain, and 0.93 at 16x512x512.
     if (VL == 16 && tuned_for_intel()) return {MR, NR, round_up(g.M, MR), equal_part(g.K, 64, 1), g.N};
     // What stays in half of L2: two columns of tiles, a row of which may touch one more line, and all rows of A. Where
     // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
@@ -118,9 +121,11 @@ static inline Blocks cache_blocks(const Gemm& g) {
     const index_t fitting = cache.l2 / 2 / ((2 * (NR + LINE) + g.M) * bytes);
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
+  if (b_by_panels(g)) {
+    const index_t fitting = cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, kc_max()), 1), g.N};
+  }
   const index_t KC = equal_part(g.K, kc_max(), 1);
-  if (b_by_panels(g))
-    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(cache.l2 / 4 / (g.M * bytes), kc_max()), 1), g.N};
   // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
   // memory.
   const index_t NC = equal_part(g.N, strip_floats(g) / KC, NR);
