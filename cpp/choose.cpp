@@ -81,13 +81,24 @@ static bool few(const Gemm& g) {
          narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
 }
 
-// Whether `blocked` is the one for 5 to 8 rows, or columns, beside a large operand. It reads that in place, in parts of
-// K so short that the hardware fetches all rows of a part ahead: measured on an Intel Xeon, 1.2 to 1.9 times as fast as
-// `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700. With the rows of C scattered it is 0.8 to 0.9 times as fast.
+// Of 5 to 8 rows, or columns, beside a large operand: whether `blocked` is the one for them. It reads that in place, in
+// parts of K so short that the hardware fetches all rows of a part ahead: measured on an Intel Xeon, 1.2 to 1.9 times
+// as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700. With the rows of C scattered it is 0.8 to 0.9
+// times as fast.
 static bool few_in_blocks(const Gemm& g) {
   const bool rows_of_c = (g.M <= g.N ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t large = std::max(g.M, g.N) * g.K;
   return is_intel() && rows_of_c && g.K >= dot_steps && large > small_elements();
+}
+
+// Rows of the job as `blocked` turns it (oriented() in simd/blocking.hpp): what its threads share.
+static index_t rows_to_share(const Gemm& g, bool upright) {
+  const ConstMatrix A = upright ? g.A : ConstMatrix{g.B.data, g.B.col_stride, g.B.row_stride};
+  const ConstMatrix B = upright ? g.B : ConstMatrix{g.A.data, g.A.col_stride, g.A.row_stride};
+  const index_t M = upright ? g.M : g.N, N = upright ? g.N : g.M, few = std::min(M, N), many = std::max(M, N);
+  const index_t along_k = few == M ? B.row_stride : A.col_stride, across = few == M ? B.col_stride : A.row_stride;
+  const bool packed_now = few == M ? along_k == 1 && across != 1 : across == 1 && along_k != 1;
+  return packed_now && few <= 64 && many >= 8 * few ? N : M;
 }
 
 // A product with few rows, B large. The choice for few columns is that for the transposed job.
@@ -109,8 +120,8 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
 // measured on an Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at
 // 4x64 and 0.9 at 2x16.
 static bool deep_before_flat(const Gemm& g) {
-  static const bool measured = cpu_supports("v3");
-  if (!measured) return false;
+  static const bool has_avx2 = cpu_supports("v3");
+  if (!has_avx2) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
   if (many <= 4) return few > 1 && rows_of_a && rows_of_b;
@@ -159,8 +170,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
       in_place && job->K <= small_steps && elements <= small_elements() && !columns_leave_l1(*job, upright);
   if (small || (few(*job) && !blocks)) return {microkernel, threads, "small: packing would cost more than it saves"};
   const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
-  if (threads > 1 && flops <= (is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops) &&
-      job->M >= side_by_side_rows * threads)
+  const double side_by_side = is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops;
+  if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright) >= side_by_side_rows * threads)
     return {blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "too little work for a team"};
   return {openmp, threads, "enough work for a team"};

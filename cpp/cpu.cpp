@@ -135,7 +135,7 @@ const char* cpu_tuning() {
 }
 
 bool tuned_for_intel() {
-  static const bool is = cpu_tuning() && !std::strcmp(cpu_tuning(), "intel");
+  static const bool is = cpu_tuning() ? !std::strcmp(cpu_tuning(), "intel") : made_by_intel();
   return is;
 }
 

@@ -20,7 +20,7 @@ const char* cpu_model();
 // Whose cores the choices that depend on more than levels and caches are made for: "intel", or "generic", measured on
 // AMD's Zen 3 to 5; by the maker of this CPU, or FRUGALBLAS_TUNING. nullptr if that variable says neither.
 const char* cpu_tuning();
-bool tuned_for_intel();  // false if it says neither
+bool tuned_for_intel();  // by the maker if that variable says neither
 
 // True if every instruction of this level runs here: "v2", "v3", "v4" (x86-64) or "neon" (aarch64).
 bool cpu_supports(const char* level);

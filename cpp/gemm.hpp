@@ -30,6 +30,8 @@ struct Gemm {
   int threads;       // >= 1
   // Where the threads of a team put the floating-point exceptions they raise (team.hpp); nullptr: nobody asks.
   int* raised = nullptr;
+  // C is part of a larger, square product, whose bits it must have: K is cut as it is there, whatever C's own shape.
+  bool of_square = false;
 };
 
 // The tiles a rung cuts a job into; zero where it has no such level.

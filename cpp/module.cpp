@@ -195,9 +195,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     throw py::import_error(std::string(error) + (isa && *isa ? " (it is '" + std::string(isa) + "')" : "") +
                            "; levels that run here:" + (names.empty() ? " none" : names));
   }
-  if (!frugalblas_cpu_tuning())
-    throw py::import_error("FRUGALBLAS_TUNING is '" + std::string(std::getenv("FRUGALBLAS_TUNING")) +
+  if (!frugalblas_cpu_tuning()) {
+    const char* tuning = std::getenv("FRUGALBLAS_TUNING");
+    throw py::import_error("FRUGALBLAS_TUNING is '" + std::string(tuning ? tuning : "") +
                            "'; it may be 'intel' or 'generic', or unset for what suits this CPU");
+  }
   m.attr("default_variant") = standard->name;
   m.attr("commit") = FB_COMMIT;  // a "+" at its end: built from a changed checkout
 #ifdef __clang__

@@ -2,7 +2,8 @@
 //
 // The triangle is cut into two triangles on the diagonal and the square between them, and those again. Squares are
 // products like any other; a small triangle is computed as a whole block into scratch memory and its half copied. All
-// parts take the rung of the whole product, so every element is the chain of operations it would be there.
+// parts take the rung of the whole product and cut K as it does, so every element is the chain of operations it would
+// be there.
 //
 // BLAS has no way to fail halfway, so nothing here does: a block of one element needs no scratch memory.
 #include <algorithm>
@@ -21,6 +22,7 @@ constexpr index_t diagonal_block = 256;
 // Rows and columns of C as a job of its own.
 Gemm part(const Gemm& g, index_t row, index_t rows, index_t column, index_t columns) {
   Gemm p = g;
+  p.of_square = true;
   p.M = rows;
   p.N = columns;
   p.A.data += row * g.A.row_stride;

@@ -108,8 +108,8 @@ MUTANTS = [
     Mutant(
         "race: threads share the strip of B",
         "cpp/kernels/openmp.cpp",
-        "workspace.data() + for_a + thread * for_b",
-        "workspace.data() + for_a + 0 * for_b",
+        "float* const b_strip = workspace.data() + for_a + thread * for_b",
+        "float* const b_strip = workspace.data() + for_a + 0 * for_b",
         "test_strategies.py::test_teams_do_not_race",
     ),
     Mutant(
@@ -123,8 +123,8 @@ MUTANTS = [
     Mutant(
         "B in place: a team's parts of K all read the first of B",
         "cpp/kernels/openmp.cpp",
-        "a_block(q), at(g.B, pc, jc)",
-        "a_block(q), at(g.B, 0 * pc, jc)",
+        "how, 0, pc, jc, a_block(q)",
+        "how, 0, 0 * pc, jc, a_block(q)",
         "test_strategies.py",
         never_at="v3",
     ),

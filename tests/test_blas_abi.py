@@ -628,7 +628,7 @@ def test_without_a_handler_the_reference_sentences_go_to_stderr():
     ]
 
 
-def test_a_bad_level_is_said_once_and_the_product_still_right():
+def test_a_bad_level_or_tuning_is_said_once_and_the_product_still_right():
     """Python's import refuses it; a BLAS call has nobody to refuse."""
     code = f"""
     import ctypes
@@ -641,6 +641,9 @@ def test_a_bad_level_is_said_once_and_the_product_still_right():
     done = start(code, FRUGALBLAS_ISA="v99")
     assert done.stdout == "4.0\n"
     assert done.stderr == "frugalblas: FRUGALBLAS_ISA names no level of this build; the best one is used\n"
+    done = start(code, FRUGALBLAS_TUNING="amd")
+    assert done.stdout == "4.0\n"
+    assert done.stderr == "frugalblas: FRUGALBLAS_TUNING is neither intel nor generic; what suits this CPU is used\n"
 
 
 # ---- the C interface

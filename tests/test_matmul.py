@@ -225,6 +225,17 @@ def test_a_times_its_transpose_is_symmetric(n, k):
     check(G, A, A.T)
 
 
+@pytest.mark.parametrize("n", [33, 257, 288, 520, 700])
+@pytest.mark.parametrize("k", [70, 300, 800])
+def test_a_transpose_times_itself_is_symmetric(n, k):
+    """Rows of B are contiguous here, and a part of C may be flat: neither may change how K is cut."""
+    A = normal(k, n)
+    G = matmul(A.T, A)
+    np.testing.assert_array_equal(G, G.T)
+    np.testing.assert_array_equal(matmul(A.T, A, threads=3), G)  # without the shortcut for half the product
+    check(G, A.T, A)
+
+
 @pytest.mark.parametrize("n", [2, 40, 300, 700])
 @pytest.mark.parametrize("threads", [None, 2])
 def test_out_may_be_an_operand(n, threads):

@@ -101,7 +101,9 @@ def test_product(level, reason):
         # Same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones for few rows of A.
         name = f"blocked@{level}"
         parts = frugalblas.explain(a, b, algo=name, trans_a=trans_a, trans_b=trans)["blocks"]["KC"]
-        if parts == frugalblas.explain(a, packed, trans_a=trans_a)["blocks"]["KC"]:
+        same_parts = parts == frugalblas.explain(a, packed, trans_a=trans_a)["blocks"]["KC"]
+        assert same_parts or frugalblas.info()["cpu"]["tuning"] == "intel", case
+        if same_parts:
             blocked = product(b, algo=name, threads=1, trans_b=trans)
             assert (blocked.view(np.uint32) == results[0].view(np.uint32)).all(), case
 

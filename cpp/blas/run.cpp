@@ -38,8 +38,11 @@ class Turn {
 
 // ---- the strategy
 
-// A FRUGALBLAS_ISA that names no level here is an error to Python's import. A BLAS call has nobody to refuse.
+// A FRUGALBLAS_ISA that names no level here, or a FRUGALBLAS_TUNING that says nothing known, is an error to Python's
+// import. A BLAS call has nobody to refuse.
 static const Variant* find_variant() {
+  if (!frugalblas_cpu_tuning())
+    std::fputs("frugalblas: FRUGALBLAS_TUNING is neither intel nor generic; what suits this CPU is used\n", stderr);
   const char* error;
   if (const Variant* standard = frugalblas_default_variant(&error)) return standard;
   const Variant* list;

@@ -48,8 +48,8 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
 static void multiply(const Gemm& g) {
   // All tiles without a team: opening one costs more than a small product.
   if (g.threads == 1) return multiply_tiles(g, 0, g.M * g.N);
-  // Rows of their own, if there are enough: threads that write to neighbouring columns of C take its cache lines away
-  // from each other, for what a line holds begins anywhere.
+  // Rows of their own, if there are enough: threads that write to neighbouring columns of C take cache lines away from
+  // each other, because columns need not begin at one.
   if (!study && g.M >= 2 * MR * g.threads) {
     const index_t panels = ceil_div(g.M, MR);
 #pragma omp parallel for num_threads(g.threads) schedule(static)

@@ -77,7 +77,8 @@ static void run(const Gemm& job) {
   Blocks block = cache_blocks(g);
   if (b_in_place(g) || b_by_panels(g)) return run_by_columns(g, block);
   block.NC = strip_columns(g, block);
-  const index_t for_a = a_floats(g, block), for_b = b_floats(g, block), strips = ceil_div(g.N, block.NC);
+  const index_t for_a = round_up(a_floats(g, block), LINE), for_b = round_up(b_floats(g, block), LINE);
+  const index_t strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
   const Ways how = ways(g);
   const Workspace workspace(for_a + g.threads * for_b + blocks_of_a * strips);

@@ -13,15 +13,18 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
   return round_up(ceil_div(total, ceil_div(total, units * unit)), unit);
 }
 
+// Whether B leaves no room in L2 for anything else.
+static inline bool b_beyond_l2(const Gemm& g) { return g.K * g.N * index_t{sizeof(float)} > cache_sizes().l2 / 2; }
+
 // Where rows are few, copying rows of B into panels is a large part of the work, each 512-bit store taking the FMA
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
 // Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
-// on a Zen 3; with SSE2 and NEON neither was measured. On an Intel core with AVX-512, from more than 32 rows on see
-// b_by_panels.
+// on a Zen 3; with SSE2 and NEON neither was measured. On an Intel core with AVX-512 that is so up to 32 rows, or 16 if
+// B is in L2; for more see b_by_panels.
 static inline bool b_in_place(const Gemm& g) {
-  const index_t most = VL == 16 && tuned_for_intel() ? 4 * MR : 16 * MR;
-  return reads_b_in_place && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
+  const index_t most = VL == 16 && tuned_for_intel() ? b_beyond_l2(g) ? 4 * MR : 2 * MR : 16 * MR;
+  return reads_b_in_place && !g.of_square && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
 }
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
@@ -87,12 +90,13 @@ static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d 
 // On an Intel core with AVX-512, stores take nothing from the FMA units, but of the loads that a row in place needs,
 // those that straddle two cache lines count twice. So B is copied into a single panel again and again, which all panels
 // of A, in L2 together, meet while it is there: the first tile copies, the others ask for the next columns, each for
-// some rows of it, for a core cannot have more on its way from L3. Measured on an Intel Xeon with 2 MiB of L2, against
-// rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0 at 32 rows;
-// against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
+// some rows of it, for a core can have only so many lines on their way from L3. Measured on an Intel Xeon with 2 MiB of
+// L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0
+// at 32 rows; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
 static inline bool b_by_panels(const Gemm& g) {
   constexpr bool built = asks_for_b && VL == 16;
-  return built && tuned_for_intel() && g.M > 4 * MR && g.M <= 32 * MR && g.B.col_stride == 1 && g.N >= 2 * g.M;
+  return built && tuned_for_intel() && !g.of_square && !b_in_place(g) && g.M <= 32 * MR && g.B.col_stride == 1 &&
+         g.N >= 2 * g.M;
 }
 
 // Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
@@ -113,8 +117,9 @@ static inline Blocks cache_blocks(const Gemm& g) {
   if (b_in_place(g)) {
     // As many rows of B as the hardware prefetchers of an Intel core follow at a time, each along its columns: measured
     // on a Xeon, 1.2 to 1.7 times as fast as long parts of K at 16x4096x4096, 16x3072x768 and 16x3136x576; with 96 rows
-    // 0.75 to 1.0 times, with 48 as fast. Where B fits L2 no gain, and 0.93 at 16x512x512.
-    if (VL == 16 && tuned_for_intel()) return {MR, NR, round_up(g.M, MR), equal_part(g.K, 64, 1), g.N};
+    // 0.75 to 1.0 times, with 48 as fast.
+    if (VL == 16 && tuned_for_intel() && b_beyond_l2(g))
+      return {MR, NR, round_up(g.M, MR), equal_part(g.K, 64, 1), g.N};
     // What stays in half of L2: two columns of tiles, a row of which may touch one more line, and all rows of A. Where
     // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
     const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;

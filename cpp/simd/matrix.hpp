@@ -39,7 +39,8 @@ static inline Gemm transpose(const Gemm& g) {
           .alpha = g.alpha,
           .beta = g.beta,
           .threads = g.threads,
-          .raised = g.raised};
+          .raised = g.raised,
+          .of_square = g.of_square};
 }
 
 // Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.

@@ -30,7 +30,7 @@ struct TileOperands {
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
   // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on; next_b:
-  // the same after every `every` steps; copying, with AVX2: what to ask for at the first step.
+  // the same after every `every` steps; copying, with AVX2 or AVX-512: what to ask for at the first step.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
   index_t every = 0;

@@ -68,6 +68,7 @@ static std::vector<Shape> shapes(const Blocks& b) {
       {b.MR + 1, b.NR + 1, b.KC + 1, "KC + 1", false},
       {b.MC + 1, 7, b.KC + 1, "MC + 1 and KC + 1", false},
       {2 * b.MR + 1, 2 * (b.NR + b.MR) + 5, b.KC + 1, "few rows, KC + 1: B read in place", false},
+      {6 * b.MR + 1, 12 * b.MR + b.NR + 7, b.KC + 1, "more rows, KC + 1: B copied panel by panel", false},
       {3, b.NC + 1, 2, "NC + 1", false},
   };
 }
