@@ -83,12 +83,12 @@ static bool few(const Gemm& g) {
 
 // Of 5 to 8 rows, or columns, beside a large operand: whether `blocked` is the one for them. It reads that in place, in
 // parts of K so short that the hardware fetches all rows of a part ahead: measured on an Intel Xeon, 1.2 to 1.9 times
-// as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700. With the rows of C scattered it is 0.8 to 0.9
-// times as fast.
+// as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700; 0.9 to 0.95 up to 128 columns. With the rows of C
+// scattered it is 0.8 to 0.9 times as fast.
 static bool few_in_blocks(const Gemm& g) {
   const bool rows_of_c = (g.M <= g.N ? g.C.col_stride : g.C.row_stride) == 1;
-  const index_t large = std::max(g.M, g.N) * g.K;
-  return is_intel() && rows_of_c && g.K >= dot_steps && large > small_elements();
+  const index_t many = std::max(g.M, g.N);
+  return is_intel() && rows_of_c && many > 128 && g.K >= dot_steps && many * g.K > small_elements();
 }
 
 // Rows of the job as `blocked` turns it (oriented() in simd/blocking.hpp): what its threads share.

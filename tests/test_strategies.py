@@ -219,16 +219,22 @@ def test_b_from_beyond_l2(strategy):
 def test_teams_do_not_race(strategy):
     """Threads that share panels must wait for each other: several blocks of K, each with work for many time slices, and
     more threads than CPUs, so that some are always behind. A with adjacent rows, part of a wider matrix, which is
-    packed: many rows of it, and few, where B is read in place."""
+    packed: many rows of it, and few, where B is read in place or a panel at a time; with few columns, too, so that
+    whoever packed first is soon where another has not packed yet."""
     b = blocks(strategy.algo)
     K = 6 * b["KC"]
-    for M, N in [(64 * b["MR"], 2 * b["NC"] + 1), (16 * b["MR"], 32 * b["NR"] + 1)]:
+    few = 16 * b["MR"]
+    for M, N, chances in [
+        (64 * b["MR"], 2 * b["NC"] + 1, 4),
+        (few, 32 * b["NR"] + 1, 4),
+        (few, 2 * few + b["NR"] + 1, 40),
+    ]:
         rng = np.random.default_rng(0)
         A = rng.standard_normal((K, M + 300), dtype=np.float32)[:, :M].T
         B = rng.standard_normal((K, N), dtype=np.float32)
         alone = frugalblas.sgemm(A, B, algo=strategy.algo, threads=1)
         check(alone, A, B)
-        for threads in (2, 3, 7, 7, 7, 7):
+        for threads in (2, 3, *[7] * chances):
             frugalblas.free_workspace()
             together = frugalblas.sgemm(A, B, algo=strategy.algo, threads=threads)
             assert same_bits(together, alone), f"{M}x{N}x{K}: other bits with threads={threads}"
