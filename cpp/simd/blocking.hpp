@@ -14,7 +14,7 @@ static inline index_t equal_part(index_t total, index_t most, index_t unit) {
 }
 
 // Whether B leaves no room in L2 for anything else.
-static inline bool b_beyond_l2(const Gemm& g) { return g.K * g.N * index_t{sizeof(float)} > cache_sizes().l2 / 2; }
+static inline bool b_beyond_l2(const Gemm& g) { return g.N > cache_sizes().l2 / 2 / index_t{sizeof(float)} / g.K; }
 
 // Where rows are few, copying rows of B into panels is a large part of the work, each 512-bit store taking the FMA
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
