@@ -88,7 +88,7 @@ static bool few(const Gemm& g) {
 static bool few_in_blocks(const Gemm& g) {
   const bool rows_of_c = (g.M <= g.N ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t many = std::max(g.M, g.N);
-  return is_intel() && rows_of_c && many > 128 && g.K >= dot_steps && many * g.K > small_elements();
+  return g.K >= dot_steps && many > 128 && rows_of_c && is_intel() && many * g.K > small_elements();
 }
 
 // Rows of the job as `blocked` turns it (oriented() in simd/blocking.hpp): what its threads share.
@@ -96,8 +96,8 @@ static index_t rows_to_share(const Gemm& g, bool upright) {
   const ConstMatrix A = upright ? g.A : ConstMatrix{g.B.data, g.B.col_stride, g.B.row_stride};
   const ConstMatrix B = upright ? g.B : ConstMatrix{g.A.data, g.A.col_stride, g.A.row_stride};
   const index_t M = upright ? g.M : g.N, N = upright ? g.N : g.M, few = std::min(M, N), many = std::max(M, N);
-  const index_t along_k = few == M ? B.row_stride : A.col_stride, across = few == M ? B.col_stride : A.row_stride;
-  const bool packed_now = few == M ? along_k == 1 && across != 1 : across == 1 && along_k != 1;
+  const ConstMatrix& large = few == M ? B : A;
+  const bool packed_now = large.row_stride == 1 && large.col_stride != 1;
   return packed_now && few <= 64 && many >= 8 * few ? N : M;
 }
 
