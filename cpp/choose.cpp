@@ -1,5 +1,6 @@
 // choose.cpp: what algo="auto" means.
 #include <algorithm>
+#include <cstring>
 
 #include "core.hpp"
 #include "cpu.hpp"
@@ -37,9 +38,16 @@ static index_t deep_edge(const Gemm& g) {
 // columns enough to run along.
 constexpr index_t outer_steps = 4, outer_elements = 256 * 256;
 
+// Whether `auto` computes with that instruction set. That the CPU has a better one makes no difference: what is
+// measured here are kernels, more than cores. Without a default the best level computes, see blas/run.cpp.
+static bool computes_with(const char* level) {
+  const Variant* const variant = frugalblas_default_variant(nullptr);
+  return variant ? !std::strcmp(variant->level, level) : cpu_supports(level);
+}
+
 // Measured on a Zen 3, what follows is another matter without AVX-512.
 static bool has_avx512() {
-  static const bool has = cpu_supports("v4");
+  static const bool has = computes_with("v4");
   return has;
 }
 
@@ -120,7 +128,7 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
 // measured on an Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at
 // 4x64 and 0.9 at 2x16.
 static bool deep_before_flat(const Gemm& g) {
-  static const bool has_avx2 = cpu_supports("v3");
+  static const bool has_avx2 = has_avx512() || computes_with("v3");
   if (!has_avx2) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
