@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,23 @@ class Mutant:
     fault: str
     """What takes its place."""
     kernel: str = ""
-    """Whose fuzz must fail, by default that of the kernel in `file`; "golden": the replay of golden vectors; "host":
-    the fuzz of host arrays, the default for their files; "model": their model of time.
+    """Whose fuzz must fail, by default that of the kernel in `file`; "golden": the replay of golden vectors; "host" and
+    a test of fuzz_host.cpp: the fuzz of host arrays, that of products the default for their files; "model": their model
+    of time.
     """
 
     @property
     def killer(self) -> str:
-        return self.kernel or ("host" if self.file in (HOST, STAGING, RUNTIME) else Path(self.file).stem)
+        return self.kernel.split()[0] if self.kernel else "host" if self.of_host else Path(self.file).stem
+
+    @property
+    def host_test(self) -> list[str]:
+        """Arguments of fuzz_host: without the other tests a fault shows in a fraction of the time."""
+        return (self.kernel or "host products").split()[1:]
+
+    @property
+    def of_host(self) -> bool:
+        return self.file in (HOST, STAGING, RUNTIME)
 
 
 MUTANTS = [
@@ -259,12 +270,19 @@ MUTANTS = [
         "check(cudaEventRecord(ring_.sent, ring_.up.stream)",
         "if (!started_) check(cudaEventRecord(ring_.sent, ring_.up.stream)",
     ),
-    Mutant("host: memory is freed under work", HOST, "~Drain() { ring.drain(); }", "~Drain() { (void)ring; }"),
+    Mutant(
+        "host: memory is freed under work",
+        HOST,
+        "~Drain() { ring.drain(); }",
+        "~Drain() { (void)ring; }",
+        "host failures",
+    ),
     Mutant(
         "host: a failure waits for no kernel",
         STAGING,
         "for (const Stream& stream : compute) cudaStreamSynchronize",
         ";//",
+        "host failures",
     ),
     Mutant(
         "host: not ready is taken for an error",
@@ -272,9 +290,11 @@ MUTANTS = [
         "if (error == cudaErrorNotReady) cudaGetLastError();",
         "",
     ),
-    Mutant("host: two products in one ring", HOST, "const std::lock_guard lock(kept.in_use);", ""),
-    Mutant("host: a ring in use is freed", STAGING, "std::try_to_lock); idle)", "std::defer_lock); !idle)"),
-    Mutant("host: locks held at a fork", STAGING, "[] { registry = new Registry; }", "[] {}"),
+    Mutant("host: two products in one ring", HOST, "const std::lock_guard lock(kept.in_use);", "", "host threads"),
+    Mutant(
+        "host: a ring in use is freed", STAGING, "std::try_to_lock); idle)", "std::defer_lock); !idle)", "host threads"
+    ),
+    Mutant("host: locks held at a fork", STAGING, "[] { registry = new Registry; }", "[] {}", "host fork"),
     Mutant("host: a pool that keeps nothing", RUNTIME, "POOL_KEEPS_BYTES = 1 << 30", "POOL_KEEPS_BYTES = 0"),
     Mutant(
         "host: memory of a failed call is kept",
@@ -361,12 +381,24 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def fuzz(objects: list[Path], folder: Path, fake: Path, kernels: list[str]) -> str | None:
+@dataclass(frozen=True)
+class Build:
+    """The fuzz of kernels without faults: objects, by the names of their files, and the library of cuBLAS."""
+
+    flags: list[str]
+    objects: dict[str, Path]
+    fake: Path
+
+    def without(self, name: str) -> list[Path]:
+        return [path for other, path in self.objects.items() if other != name]
+
+
+def fuzz(build: Build, objects: list[Path], folder: Path, kernels: list[str]) -> str | None:
     """Links and runs; None if every job was right, else the last line that says why not."""
     program = folder / "fuzz"
-    subprocess.run([*compiler(*SANITIZE), *map(str, objects), "-o", str(program), "-ldl"], check=True)
+    subprocess.run([*compiler(*build.flags), *map(str, objects), "-o", str(program), "-ldl"], check=True)
     try:
-        done = subprocess.run([program, fake, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        done = subprocess.run([program, build.fake, *kernels], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"no end after {TIMEOUT_SECONDS} s"
     if done.returncode == 0:
@@ -394,11 +426,11 @@ def build_host(tree: Path, killer: str, sound: Path | None = None, changed: str 
     return folder / "fuzz"
 
 
-def run_host(program: Path) -> str | None:
+def run_host(program: Path, tests: Sequence[str] = ()) -> str | None:
     """None if all is well, else the first line that says why not. Teams sleep: there are more threads than CPUs."""
     quiet = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     try:
-        done = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=quiet)
+        done = subprocess.run([program, *tests], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=quiet)
     except subprocess.TimeoutExpired:
         return f"no end after {TIMEOUT_SECONDS} s"
     if done.returncode == 0:
@@ -414,7 +446,7 @@ def host_sound(tree: Path, killer: str) -> None:
         raise SystemExit(f"the fuzz of host arrays fails without any fault: {said}")
 
 
-def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path, recorded: Path) -> str | None:
+def try_mutant(mutant: Mutant, folder: Path, builds: list[Build], recorded: Path) -> str | None:
     """What the fuzz, or the replay, says of it; None if it survives."""
     tree = copy_tree(folder)
     path = tree / "cuda" / mutant.file
@@ -425,16 +457,15 @@ def try_mutant(mutant: Mutant, folder: Path, sound: dict[str, Path], fake: Path,
     if mutant.killer == "golden":
         return replay(build_golden(tree), [recorded])
     if mutant.killer in HOST_FLAGS:
-        return run_host(build_host(tree, mutant.killer, recorded.parent, mutant.file))
-    # First in the list, so that of inline functions that several objects have it is the changed one that is linked.
-    changed = folder / "changed.o"
-    objects = [changed, *(path for name, path in sound.items() if name != mutant.killer)]
+        program = build_host(tree, mutant.killer, recorded.parent, mutant.file)
+        return run_host(program, mutant.host_test if mutant.killer == "host" else ())
     file = "cublas.cpp" if mutant.killer == "cublas" else f"kernels/{mutant.killer}.cu"
-    # Compiling takes longer than failing, and most faults show in the numbers: that is tried first, in a fraction
-    # of the time that the sanitizers take.
-    for flags in ([], SANITIZE):
-        compile_source(tree, file, changed, "-O0", *flags)
-        said = fuzz(objects, folder, fake, [mutant.killer])
+    # Most faults show in the numbers: that is tried first, in a fraction of the time that the sanitizers take.
+    for build in builds:
+        # First in the list, so that of inline functions that several objects have it is the changed one that is linked.
+        changed = folder / "changed.o"
+        compile_source(tree, file, changed, "-O0", *build.flags)
+        said = fuzz(build, [changed, *build.without(mutant.killer)], folder, [mutant.killer])
         if said:
             return said
     return None
@@ -456,26 +487,27 @@ def golden_vectors(tree: Path) -> Path:
     return recorded
 
 
-def build_sound(tree: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Path], Path]:
-    """The objects of the program without faults, sanitized, by the names of their files; and the library of cuBLAS."""
+def build_sound(tree: Path, folder: Path, pool: ThreadPoolExecutor, flags: list[str]) -> Build:
+    folder.mkdir()
     files = [f"kernels/{path.name}" for path in sorted((ROOT / "cuda/kernels").glob("*.cu"))]
     files += ["cublas.cpp", "emu/emulator.cpp", "emu/fake_runtime.cpp", "emu/fuzz.cpp"]
     files.sort(key=lambda file: -(ROOT / "cuda" / file).stat().st_size)  # the longest first
-    sound = {Path(file).stem: tree / f"{Path(file).stem}.o" for file in files}
-    list(pool.map(lambda file: compile_source(tree, file, sound[Path(file).stem], "-O1", "-g1", *SANITIZE), files))
-    fake = tree / "libfakecublas.so"
+    objects = {Path(file).stem: folder / f"{Path(file).stem}.o" for file in files}
+    list(pool.map(lambda file: compile_source(tree, file, objects[Path(file).stem], "-O1", "-g1", *flags), files))
+    fake = folder / "libfakecublas.so"
     library = [str(tree / "cuda/emu/fake_cublas.cpp"), "-o", str(fake)]
-    subprocess.run([*compiler(*SANITIZE, "-O1", "-fPIC", "-shared"), *library], check=True)
-    return sound, fake
+    subprocess.run([*compiler(*flags, "-O1", "-fPIC", "-shared"), *library], check=True)
+    return Build(flags, objects, fake)
 
 
-def fuzz_sound(sound: dict[str, Path], fake: Path, killers: list[str], pool: ThreadPoolExecutor) -> str | None:
+def fuzz_sound(build: Build, killers: list[str], pool: ThreadPoolExecutor) -> str | None:
     """Every kernel as it is, a process each; None if all were right."""
     killers = sorted(killers, key=lambda name: name != "cuda_wmma")  # the longest first
-    folders = [fake.parent / f"sound_{name}" for name in killers]
+    folders = [build.fake.parent / f"sound_{name}" for name in killers]
     for folder in folders:
         folder.mkdir()
-    said = pool.map(lambda name, folder: fuzz(list(sound.values()), folder, fake, [name]), killers, folders)
+    objects = list(build.objects.values())
+    said = pool.map(lambda name, folder: fuzz(build, objects, folder, [name]), killers, folders)
     return next((line for line in said if line), None)
 
 
@@ -487,16 +519,18 @@ def main(words: list[str]) -> int:
         killers = sorted({mutant.killer for mutant in chosen} - {"golden", *HOST_FLAGS})
         for killer in sorted({mutant.killer for mutant in chosen} & {*HOST_FLAGS}):
             host_sound(tree, killer)
-        sound, fake = build_sound(tree, pool) if killers else ({}, tree)
-        said = fuzz_sound(sound, fake, killers, pool)
-        if said:
-            print(f"the fuzz fails without any fault: {said}", file=sys.stderr)
-            return 1
+        builds = []
+        for name, flags in {"plain": [], "sanitized": SANITIZE}.items() if killers else ():
+            builds.append(build_sound(tree, Path(scratch, name), pool, flags))
+            said = fuzz_sound(builds[-1], killers, pool)
+            if said:
+                print(f"the fuzz, {name}, fails without any fault: {said}", file=sys.stderr)
+                return 1
         recorded = recording.result()
         folders = [Path(scratch, str(n)) for n in range(len(chosen))]
         survivors = 0
         for mutant, said in zip(
-            chosen, pool.map(lambda m, f: try_mutant(m, f, sound, fake, recorded), chosen, folders), strict=True
+            chosen, pool.map(lambda m, f: try_mutant(m, f, builds, recorded), chosen, folders), strict=True
         ):
             survivors += said is None
             print(f"{mutant.name:48} {'SURVIVES' if said is None else said[:110]}", flush=True)

@@ -14,13 +14,10 @@
 
 // AddressSanitizer keeps a picture of the stack, and must hear of every change to another one.
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define UNPOISON(stack, bytes) __asan_unpoison_memory_region(stack, bytes)
 #define ANNOTATE_LEAVE(keep, stack, bytes) __sanitizer_start_switch_fiber(keep, stack, bytes)
 #define ANNOTATE_ENTER(keep, stack, bytes) __sanitizer_finish_switch_fiber(keep, stack, bytes)
 #else
-#define UNPOISON(stack, bytes) ((void)0)
 #define ANNOTATE_LEAVE(keep, stack, bytes) ((void)(keep), (void)(stack), (void)(bytes))
 #define ANNOTATE_ENTER(keep, stack, bytes) ((void)(keep), (void)(stack), (void)(bytes))
 #endif
@@ -46,7 +43,7 @@ using Resume = void* [5];
 
 struct Fiber : Thread {
   ucontext_t beginning;
-  bool begun;
+  bool begun = false;  // from then on it goes from one block to the next: to begin costs system calls
   Resume resume;
   std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
   void* sanitizer_stack = nullptr;
@@ -82,23 +79,24 @@ APART void begin(void** from, const ucontext_t* beginning) {
   fail("setcontext came back");
 }
 
-void switch_to_scheduler(bool for_good) {
+void switch_to_scheduler() {
   Fiber& fiber = *block.running;
-  ANNOTATE_LEAVE(for_good ? nullptr : &fiber.sanitizer_stack, block.scheduler_stack, block.scheduler_stack_bytes);
+  ANNOTATE_LEAVE(&fiber.sanitizer_stack, block.scheduler_stack, block.scheduler_stack_bytes);
   exchange(fiber.resume, block.scheduler);
   ANNOTATE_ENTER(fiber.sanitizer_stack, &block.scheduler_stack, &block.scheduler_stack_bytes);
 }
 
 void fiber_main() {
   ANNOTATE_ENTER(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
-  Fiber& fiber = *block.running;
-  (*block.program)();
-  if (!fiber.open.empty()) fail("ends with %zu asynchronous copies in no group", fiber.open.size());
-  for (const auto& group : fiber.groups)
-    if (!group.empty()) fail("ends while asynchronous copies are under way");
-  fiber.groups.clear();
-  fiber.state = State::done;
-  switch_to_scheduler(true);
+  for (Fiber& fiber = *block.running;;) {
+    (*block.program)();
+    if (!fiber.open.empty()) fail("ends with %zu asynchronous copies in no group", fiber.open.size());
+    for (const auto& group : fiber.groups)
+      if (!group.empty()) fail("ends while asynchronous copies are under way");
+    fiber.groups.clear();
+    fiber.state = State::done;
+    switch_to_scheduler();
+  }
 }
 
 void run_fiber(Fiber& fiber) {
@@ -114,9 +112,10 @@ void run_fiber(Fiber& fiber) {
 }
 
 void check_same_place(const Fiber& a, const Fiber& b) {
-  if (a.where.line() == b.where.line() && !std::strcmp(a.where.file_name(), b.where.file_name())) return;
-  fail("diverged: thread %u waits at %s:%u, thread %u at %s:%u", a.number, a.where.file_name(), a.where.line(),
-       b.number, b.where.file_name(), b.where.line());
+  const char *const in = a.where.file_name(), *const other = b.where.file_name();
+  if (a.where.line() == b.where.line() && (in == other || !std::strcmp(in, other))) return;
+  fail("diverged: thread %u waits at %s:%u, thread %u at %s:%u", a.number, in, a.where.line(), b.number, other,
+       b.where.line());
 }
 
 // Called when nobody can go on although not everybody has ended.
@@ -139,8 +138,7 @@ void prepare(Fiber& f, unsigned number) {
   f.number = number;
   f.index = {number % block.size.x, number / block.size.x % block.size.y, number / block.size.x / block.size.y};
   f.state = State::ready;
-  f.begun = false;
-  UNPOISON(f.stack.get(), STACK_BYTES);  // the frames of the last block's thread were left, not returned from
+  if (f.begun) return;
   getcontext(&f.beginning);
   f.beginning.uc_stack.ss_sp = f.stack.get();
   f.beginning.uc_stack.ss_size = STACK_BYTES;
@@ -180,7 +178,7 @@ void rendezvous(unsigned first, unsigned count, State state, std::source_locatio
   self.state = state;
   bool complete = true;
   for (unsigned t = first; t < first + count && complete; ++t) complete = block.fibers[t].state == state;
-  if (!complete) return switch_to_scheduler(false);
+  if (!complete) return switch_to_scheduler();
   for (unsigned t = first; t < first + count; ++t) check_same_place(block.fibers[t], self);
   last();
   for (unsigned t = first; t < first + count; ++t) block.fibers[t].state = State::ready;

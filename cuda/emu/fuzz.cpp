@@ -141,8 +141,15 @@ std::string describe(const char* kernel, const Mode& mode, const Case& c) {
   return text;
 }
 
+std::vector<float> as_rounded(const Array& m, Precision precision) {
+  std::vector<float> rounded;
+  for (const float value : m.values) rounded.push_back(as_rounded(value, precision));
+  return rounded;
+}
+
 // Compares C with the product; the first wrong element ends the process.
 void judge(const Mode& mode, const Case& c, const Array& A, const Array& B, const Array& C0, const float* C) {
+  const std::vector<float> A_rounded = as_rounded(A, mode.precision), B_rounded = as_rounded(B, mode.precision);
   const auto gamma = [](double n, double u) { return n * u / (1 - n * u); };
   const double grow = (1 + mode.inputs) * (1 + mode.inputs);
   for (index_t i = 0; i < c.M; ++i) {
@@ -155,11 +162,12 @@ void judge(const Mode& mode, const Case& c, const Array& A, const Array& B, cons
       }
       double rounded = 0, rounded_magnitude = 0, exact = 0, magnitude = 0;
       for (index_t k = 0; k < c.K; ++k) {
-        const float a = A.values[static_cast<std::size_t>(c.trans_a ? k * A.cols + i : i * A.cols + k)];
-        const float b = B.values[static_cast<std::size_t>(c.trans_b ? j * B.cols + k : k * B.cols + j)];
-        const double term = double{as_rounded(a, mode.precision)} * double{as_rounded(b, mode.precision)};
+        const std::size_t in_a = static_cast<std::size_t>(c.trans_a ? k * A.cols + i : i * A.cols + k);
+        const std::size_t in_b = static_cast<std::size_t>(c.trans_b ? j * B.cols + k : k * B.cols + j);
+        const double a = A.values[in_a], b = B.values[in_b];
+        const double term = double{A_rounded[in_a]} * double{B_rounded[in_b]};
         rounded += term, rounded_magnitude += std::abs(term);
-        exact += double{a} * double{b}, magnitude += std::abs(double{a} * double{b});
+        exact += a * b, magnitude += std::abs(a * b);
       }
       const double old = c.beta == 0 ? 0 : double{c.beta} * C0.values[static_cast<std::size_t>(i * C0.cols + j)];
       const double alpha = std::abs(double{c.alpha});

@@ -1,6 +1,7 @@
 // fuzz_host.cpp: products of host arrays (multiply_host.cpp, staging.cpp, runtime.cpp) on the fake runtime.
 //
-// Usage: fuzz_host        exit status 0 if every product was exact, every failure told, and nothing was left behind
+// Usage: fuzz_host [products|failures|threads|fork]       all of them, or one
+// Exit status 0 if every product was exact, every failure told, and nothing was left behind.
 // Elements are small whole numbers, so sums are exact in any order. Built with FB_SMALL_SLOTS, so that small products
 // go round the slots too; without, it runs whole products on the model of time instead, and says how near the bus they
 // come.
@@ -371,7 +372,7 @@ void test_model(const char* what, index_t n, double tflops, bool trans_a, double
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   if (SLOT_BYTES >= 1 << 20) {
     fb::fake::set(Landing::clocked);
     test_model("400 TFLOP/s, the bus decides", 4096, 400, false, 0.84);
@@ -379,10 +380,15 @@ int main() {
     test_model("50 TFLOP/s, the kernels decide", 4096, 50, false, 0.68);
     return 0;
   }
-  test_products();
-  test_failures();
-  test_threads();
-  test_fork();
-  std::printf("host arrays: %zu cases exact, failures told, nothing left behind\n", std::size(cases));
+  const struct {
+    const char* name;
+    void (*run)();
+  } tests[] = {
+      {"products", test_products}, {"failures", test_failures}, {"threads", test_threads}, {"fork", test_fork}};
+  bool any = false;
+  for (const auto& test : tests)
+    if (argc < 2 || !std::strcmp(argv[1], test.name)) any = true, test.run();
+  if (!any) fail(std::string("no test is called ") + argv[1]);
+  if (argc < 2) std::printf("host arrays: %zu cases exact, failures told, nothing left behind\n", std::size(cases));
   return 0;
 }
