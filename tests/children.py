@@ -15,7 +15,7 @@ def start(code: str, *arguments: str, **environment: str) -> subprocess.Complete
     clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        env={**clean, "OMP_WAIT_POLICY": "passive", **environment},
+        env={**clean, "OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,

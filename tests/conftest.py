@@ -10,6 +10,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Before the OpenMP runtime is loaded: threads that wait sleep instead of spinning, or a busy machine would spend its
 # time in barriers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# NumPy's products in float64, which ours are compared with, on one thread: those of OpenBLAS wait by spinning, and with
+# two workers of this suite on two CPUs took three times as long. Where its threads are tested, they are asked for.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
