@@ -5,15 +5,9 @@ cd "$(dirname "$0")/.."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
+. .ci/packages.sh
 if ! { command -v aarch64-linux-gnu-g++ && command -v qemu-aarch64-static; } >"$build/log"; then
-  root=()
-  if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
-  { "${root[@]}" apt-get update && "${root[@]}" apt-get install -y g++-aarch64-linux-gnu qemu-user-static; } \
-    >"$build/log" 2>&1 || {
-    cat "$build/log"
-    echo "aarch64.sh needs the Debian packages g++-aarch64-linux-gnu and qemu-user-static; installing them failed." >&2
-    exit 1
-  }
+  debian_packages g++-aarch64-linux-gnu qemu-user-static
 fi
 
 # Without the compiler study, which repeats the same sources at other flags.

@@ -5,14 +5,9 @@ cd "$(dirname "$0")/.."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
+. .ci/packages.sh
 if ! command -v clang++-16 >"$build/log" || ! [ -e /usr/lib/llvm-16/lib/libomp.so ]; then
-  root=()
-  if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
-  { "${root[@]}" apt-get update && "${root[@]}" apt-get install -y clang-16 libomp-16-dev; } >"$build/log" 2>&1 || {
-    cat "$build/log"
-    echo "clang.sh needs the Debian packages clang-16 and libomp-16-dev; installing them failed." >&2
-    exit 1
-  }
+  debian_packages clang-16 libomp-16-dev
 fi
 
 cmake -S . -B "$build" -G Ninja -DFRUGALBLAS_PYTHON=OFF -DFRUGALBLAS_TESTS=ON \

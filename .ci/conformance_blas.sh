@@ -7,14 +7,11 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 say() { printf -- '-- %s\n' "$*"; }
-sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
 say "packages"
 packages=(libblas3 libblas-test liblapack3 liblapack-test libtmglib3 python3-numpy pkg-config gcc binutils)
-dpkg -s "${packages[@]}" >"$scratch/apt" 2>&1 || {
-  $sudo apt-get -qq update
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}"
-} >"$scratch/apt" 2>&1 || { cat "$scratch/apt"; exit 1; }
+. .ci/packages.sh
+dpkg -s "${packages[@]}" >"$scratch/apt" 2>&1 || debian_packages --no-install-recommends "${packages[@]}"
 python3 -m pip install --quiet scikit-learn pytest 'torch==2.13.0'
 
 python3 tests/conformance_blas.py "$@"

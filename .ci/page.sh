@@ -6,17 +6,9 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+. .ci/packages.sh
 if ! command -v chromium >"$log" || ! fc-list 2>"$log" | grep -q DejaVu; then
-  root=()
-  if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
-  {
-    "${root[@]}" apt-get update &&
-      "${root[@]}" apt-get install -y --no-install-recommends chromium fontconfig fonts-dejavu-core
-  } >"$log" 2>&1 || {
-    cat "$log"
-    echo "page.sh needs the Debian packages chromium and fonts-dejavu-core; installing them failed." >&2
-    exit 1
-  }
+  debian_packages --no-install-recommends chromium fontconfig fonts-dejavu-core
 fi
 
 .venv/bin/python -m pytest -q -p no:cacheprovider tests/test_page.py | tee "$log"

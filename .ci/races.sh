@@ -10,15 +10,8 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 archer=/usr/lib/llvm-16/lib/libarcher.so
 
-if ! command -v clang++-16 >"$build/log" || ! [ -e "$archer" ]; then
-  root=()
-  if [ "$(id -u)" != 0 ]; then root=(sudo -n); fi
-  { "${root[@]}" apt-get update && "${root[@]}" apt-get install -y clang-16 libomp-16-dev; } >"$build/log" 2>&1 || {
-    cat "$build/log"
-    echo "races.sh needs the Debian packages clang-16 and libomp-16-dev; installing them failed." >&2
-    exit 1
-  }
-fi
+. .ci/packages.sh
+if ! command -v clang++-16 >"$build/log" || ! [ -e "$archer" ]; then debian_packages clang-16 libomp-16-dev; fi
 export OMP_TOOL_LIBRARIES=$archer OMP_WAIT_POLICY=passive
 export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 die_after_fork=0"
 
