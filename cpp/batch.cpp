@@ -45,13 +45,13 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
 
 Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int threads) {
   int raised = 0;
-  const FixedTeam fixed(threads);
+  Team team(threads, &raised);
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
 #pragma omp parallel num_threads(threads)
   {
-    const TeamThread team_thread(&raised);
+    const TeamThread team_thread(&team);
 #pragma omp for schedule(dynamic, turn)
     for (index_t i = 0; i < batch.count; ++i) {
       if (status.load(std::memory_order_relaxed) != Status::done) continue;
@@ -85,8 +85,7 @@ Status frugalblas_run_batch(const Algorithm* algorithm, const Batch* batch) {
     const Choice choice = frugalblas_choose(&alone);
     algorithm = frugalblas_algorithm(choice.entry, batch->variant);
     item_threads = choice.threads;
-    const double flops = 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K);
-    if (flops * static_cast<double>(batch->count) < team_flops) threads = 1;
+    if (flops_of(g) * static_cast<double>(batch->count) < team_flops) threads = 1;
   }
   if (threads == 1 || batch->count == 1) return run_one_by_one(algorithm, *batch, item_threads);
   if (item_threads > 1 && batch->count < products_per_thread * threads)

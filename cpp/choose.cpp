@@ -4,6 +4,7 @@
 
 #include "core.hpp"
 #include "cpu.hpp"
+#include "small_products.hpp"
 
 namespace fb {
 
@@ -148,8 +149,10 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   static const int blocked = frugalblas_find_entry("blocked");
   static const int openmp = frugalblas_find_entry("openmp");
 
-  const double flops = 2.0 * static_cast<double>(job->M) * static_cast<double>(job->N) * static_cast<double>(job->K);
-  const int threads = flops >= team_flops ? job->threads : 1;
+  const double flops = flops_of(*job);
+  const bool enough =
+      flops >= sleeping_team_flops || (flops >= small_team_flops && job->threads > 1 && small_team_pays(flops));
+  const int threads = enough ? job->threads : 1;
 
   // Where memory sets the pace, work is better counted in elements: storing one takes the time of 64 flops,
   // an estimate on the high side: 0.18 ns at 4096x4096x1, that of 29 flops, on an Intel Xeon.

@@ -36,6 +36,14 @@ struct Variant {
 // threads are awake. Measured on Zen 5, two threads take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at
 // 64^3, and more than one at 48^3; the border is higher, because a team that has gone to sleep costs more.
 constexpr double team_flops = 1 << 21;
+// Between these two the caller's recent products decide, see small_products.hpp. On a Zen 3 in a cloud two threads that
+// are awake take 0.65 to 0.8 of the time of one at 80^3 and 96^3, and 0.8 to 1.05 of it at 64^3; those that sleep, 1.9
+// times as long at 128^3, 1.2 to 1.4 times at 192^3, 0.8 to 1.2 at 256^3.
+constexpr double small_team_flops = 1e6, sleeping_team_flops = 1 << 23;
+
+static inline double flops_of(const Gemm& g) {
+  return 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K);
+}
 
 enum class Status { done, out_of_memory, too_large };
 

@@ -32,6 +32,7 @@ struct Gemm {
   int* raised = nullptr;
   // C is part of a larger, square product, whose bits it must have: K is cut as it is there, whatever C's own shape.
   bool of_square = false;
+  class Team* team = nullptr;  // of its threads, for each of them to join; nullptr without one
 };
 
 // The tiles a rung cuts a job into; zero where it has no such level.

@@ -26,8 +26,7 @@ NumpyLoop numpy_loop{};
 
 // Below so few flops no team is opened here, so nobody need ask how large one may be.
 int threads(const Gemm& g, double count) {
-  const double flops = 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K) * count;
-  return flops < team_flops ? 1 : fb::call::default_threads_of_loop();
+  return flops_of(g) * count < small_team_flops ? 1 : fb::call::default_threads_of_loop();
 }
 
 }  // namespace fb::doors

@@ -27,7 +27,7 @@ const Packed* frugalblas_make_packed(index_t K, index_t N, const ConstMatrix* B,
       packed.floats = kernel->floats(K, N);
       packed.panels = allocate_floats(packed.floats);
       const double bytes = static_cast<double>(packed.floats) * sizeof(float);
-      const FixedTeam fixed(threads);
+      const Team team(threads);
       kernel->pack(K, N, *B, bytes < team_bytes ? 1 : threads, packed.panels);
     }
     return new Packed(packed);
@@ -54,9 +54,11 @@ int frugalblas_packed_threads(const Gemm* job) {
 }
 
 Status frugalblas_run_packed(const Packed* packed, const Gemm* job) {
-  const FixedTeam fixed(job->threads);
+  Team team(job->threads, job->raised);
+  Gemm shared = *job;
+  shared.team = &team;
   try {
-    packed->kernel->run(*job, packed->panels);
+    packed->kernel->run(shared, packed->panels);
   } catch (const std::bad_alloc&) {
     return Status::out_of_memory;
   }

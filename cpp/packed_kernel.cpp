@@ -222,7 +222,7 @@ static void run(const Gemm& g, const float* packed) {
   if (g.threads == 1) return multiply(0);
 #pragma omp parallel num_threads(g.threads)
   {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     multiply(omp_get_thread_num());
   }
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core.hpp"
+#include "small_products.hpp"
 #include "team.hpp"
 
 // The tables of the variants, each in its own namespace (variant_table.cpp).
@@ -143,14 +144,23 @@ const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
 }
 
 Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
-  const FixedTeam fixed(job->threads);
-  try {
-    algorithm->run(*job);
-  } catch (const std::bad_alloc&) {
-    return Status::out_of_memory;
-  } catch (const std::length_error&) {
-    return Status::too_large;
+  {
+    Team team(job->threads, job->raised);
+    Gemm shared;
+    if (job->threads > 1) {
+      shared = *job;
+      shared.team = &team;
+    }
+    try {
+      algorithm->run(job->threads > 1 ? shared : *job);
+    } catch (const std::bad_alloc&) {
+      return Status::out_of_memory;
+    } catch (const std::length_error&) {
+      return Status::too_large;
+    }
   }
+  const double flops = flops_of(*job);
+  if (flops >= small_team_flops && flops < sleeping_team_flops) note_small_product(flops);
   return Status::done;
 }
 

@@ -3,35 +3,41 @@
 
 #include <omp.h>
 #include <sched.h>
+#include <unistd.h>
+#include <algorithm>
 #include <atomic>
 #include <cfenv>
+#include <chrono>
+#include <cstdio>
+#include <new>
 
 namespace fb {
-namespace {
 
 constexpr int reported = FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW;
+
+// ---- who computes where
 
 // Callers and threads of teams on each CPU, each count in a cache line of its own. One that the kernel moves meanwhile
 // stays counted where it started: a hint is all that is needed.
 struct alignas(64) Cpu {
   std::atomic<int> threads;
 };
-Cpu cpus[CPU_SETSIZE];
+static Cpu cpus[CPU_SETSIZE];
 constexpr int NOWHERE = -1;
 
-int count_here() {
+static int count_here() {
   const int cpu = sched_getcpu();
   if (cpu < 0 || cpu >= CPU_SETSIZE) return NOWHERE;
   cpus[cpu].threads.fetch_add(1, std::memory_order_relaxed);
   return cpu;
 }
-void uncount(int cpu) {
+static void uncount(int cpu) {
   if (cpu != NOWHERE) cpus[cpu].threads.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // Counts the calling thread where it is or, if it is not alone there, where it goes: to a CPU that it may use and that
 // has none, if there is one. Taking its own CPU out of its affinity mask moves it at once; the mask is then as before.
-int count_where_alone() {
+static int count_where_alone() {
   const int cpu = count_here();
   if (cpu == NOWHERE || cpus[cpu].threads.load(std::memory_order_relaxed) == 1) return cpu;
   cpu_set_t allowed;
@@ -45,21 +51,98 @@ int count_where_alone() {
   return count_here();
 }
 
-}  // namespace
+// ---- where threads wake
 
-FixedTeam::FixedTeam(int threads)
-    : dynamic_(threads > 1 && omp_get_dynamic()), cpu_(threads > 1 ? count_here() : NOWHERE) {
+using Clock = std::chrono::steady_clock;
+
+// A thread of libgomp's spins for milliseconds before it sleeps, one of more threads than there are CPUs some 20 us.
+constexpr auto surely_awake = std::chrono::microseconds(20);
+constexpr int MOST = 64;  // threads of a team that are woken with care
+
+// Of each thread that calls, for so are the runtime's teams.
+struct Members {
+  std::atomic<pid_t> thread[MOST];  // by number; 0: none yet
+  Clock::time_point ended;          // when they last did
+};
+static constinit thread_local Members members = {};
+
+struct Woken {
+  int count = 0;
+  struct {
+    pid_t thread;
+    std::atomic<bool> kept_off;
+    cpu_set_t allowed;  // CPUs that it may run on otherwise
+  } of[MOST];
+};
+
+// A thread that has ended may have left its number to another process.
+static bool is_in_this_process(pid_t thread) {
+  char path[40];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d", static_cast<int>(thread));
+  return access(path, F_OK) == 0;
+}
+
+// Takes `cpu` out of what sleeping threads may run on, until they have woken. Where the user has said where threads are
+// to run, nothing.
+static Woken* keep_off(int cpu, int threads) {
+  if (Clock::now() - members.ended < surely_awake || omp_get_proc_bind() != omp_proc_bind_false) return nullptr;
+  Woken* woken = nullptr;
+  for (int n = 1; n < std::min(threads, MOST); ++n) {
+    const pid_t thread = members.thread[n].load(std::memory_order_relaxed);
+    cpu_set_t allowed;
+    if (!thread || !is_in_this_process(thread) || sched_getaffinity(thread, sizeof allowed, &allowed)) continue;
+    cpu_set_t others = allowed;
+    CPU_CLR(cpu, &others);
+    if (CPU_EQUAL(&others, &allowed) || CPU_COUNT(&others) == 0) continue;
+    if (!woken && !(woken = new (std::nothrow) Woken)) return nullptr;
+    auto& entry = woken->of[woken->count];
+    entry.thread = thread;
+    entry.allowed = allowed;
+    entry.kept_off.store(true, std::memory_order_relaxed);
+    if (sched_setaffinity(thread, sizeof others, &others) == 0) ++woken->count;
+  }
+  return woken;
+}
+
+static void let_go(Woken& woken, int i, pid_t thread) {
+  if (woken.of[i].kept_off.exchange(false, std::memory_order_relaxed))
+    sched_setaffinity(thread, sizeof woken.of[i].allowed, &woken.of[i].allowed);
+}
+
+// ---- teams and their threads
+
+Team::Team(int threads, int* raised)
+    : dynamic_(threads > 1 && omp_get_dynamic()),
+      cpu_(threads > 1 ? count_here() : NOWHERE),
+      raised_(raised),
+      members_(members),
+      woken_(cpu_ == NOWHERE ? nullptr : keep_off(cpu_, threads)) {
   if (dynamic_) omp_set_dynamic(0);
 }
-FixedTeam::~FixedTeam() {
+Team::~Team() {
+  if (cpu_ != NOWHERE) members_.ended = Clock::now();
+  if (woken_) {  // whoever was not called after all
+    for (int i = 0; i < woken_->count; ++i) let_go(*woken_, i, woken_->of[i].thread);
+    delete woken_;
+  }
   uncount(cpu_);
   if (dynamic_) omp_set_dynamic(1);
 }
 
+static int join(int number, Members& members_of_caller, Woken* woken) {
+  if (number == 0) return NOWHERE;
+  static thread_local const pid_t self = gettid();
+  if (number < MOST && members_of_caller.thread[number].load(std::memory_order_relaxed) != self)
+    members_of_caller.thread[number].store(self, std::memory_order_relaxed);
+  for (int i = 0; woken && i < woken->count; ++i)
+    if (woken->of[i].thread == self) let_go(*woken, i, 0);
+  return count_where_alone();
+}
+
 // What a thread's flags said before belongs to other work of the team.
-TeamThread::TeamThread(int* raised)
-    : raised_(omp_get_thread_num() == 0 ? nullptr : raised),
-      cpu_(omp_get_thread_num() == 0 ? NOWHERE : count_where_alone()) {
+TeamThread::TeamThread(Team* team)
+    : raised_(!team || omp_get_thread_num() == 0 ? nullptr : team->raised_),
+      cpu_(team ? join(omp_get_thread_num(), team->members_, team->woken_) : NOWHERE) {
   if (raised_) std::feclearexcept(reported);
 }
 TeamThread::~TeamThread() {

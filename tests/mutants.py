@@ -303,6 +303,13 @@ MUTANTS = [
         "test_matmul.py",
     ),
     Mutant(
+        "a woken thread stays off its caller's CPU for good",
+        "cpp/team.cpp",
+        "sched_setaffinity(thread, sizeof woken.of[i].allowed, &woken.of[i].allowed);",
+        "(void)thread;",
+        "test_process.py::test_threads_may_run_where_they_might_before",
+    ),
+    Mutant(
         "flags of the threads of one product are lost",
         "cpp/team.cpp",
         "*raised_ |= mine;",
@@ -312,14 +319,14 @@ MUTANTS = [
     Mutant(
         "flags of a plain loop's threads are lost",
         "cpp/kernels/accumulate.cpp",
-        "const TeamThread team_thread(g.raised);",
+        "const TeamThread team_thread(g.team);",
         "const TeamThread team_thread(nullptr);",
         "test_matmul.py::test_warnings_of_every_strategy",
     ),
     Mutant(
         "flags of the threads of a batch are lost",
         "cpp/batch.cpp",
-        "const TeamThread team_thread(&raised);",
+        "const TeamThread team_thread(&team);",
         "const TeamThread team_thread(nullptr);",
         "test_matmul.py::test_warnings_of_every_product_of_a_batch",
     ),

@@ -121,3 +121,18 @@ def test_environment_is_left_alone():
     with frugalblas.num_threads(2):
         frugalblas.set_num_threads(None)
     assert dict(os.environ) == before
+
+
+def test_threads_may_run_where_they_might_before():
+    """On their way out of sleep they are kept off their caller's CPU, and no longer than that."""
+    code = """
+    import os, time
+    import numpy as np, frugalblas
+    A = np.ones((300, 300), np.float32)
+    for n in range(5):
+        frugalblas.sgemm(A, A, algo=("openmp", "naive", "blocked", "skinny", "openmp")[n], threads=3)
+        time.sleep(0.01)
+    allowed = {frozenset(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")}
+    print(allowed == {frozenset(os.sched_getaffinity(0))})
+    """
+    assert output_of(code) == "True"

@@ -14,8 +14,9 @@ from registry import COMPILED, RUNGS, STRATEGIES
 import frugalblas
 
 MOST = max(64, 4 * frugalblas.info()["cpu"]["cpus"])
-A = np.random.default_rng(1).standard_normal((150, 130), dtype=np.float32)
-B = np.random.default_rng(2).standard_normal((130, 140), dtype=np.float32)
+# Enough work for `auto` to wake a team.
+A = np.random.default_rng(1).standard_normal((180, 170), dtype=np.float32)
+B = np.random.default_rng(2).standard_normal((170, 160), dtype=np.float32)
 EXPECTED = expect(A, B)
 
 
@@ -284,3 +285,29 @@ def test_python_threads_may_call_different_rungs_at_once():
     assert not any(worker.is_alive() for worker in workers), "a call never returned"
     assert len(errors) == 10 * len(jobs)
     assert set(errors) == {None}
+
+
+# ---- small products --------------------------------------------------------------------------------------------------
+
+
+def test_small_products_in_quick_succession_are_tried_with_a_team_and_after_a_pause_without():
+    code = """
+    import time
+    import numpy as np, frugalblas
+
+    A = np.ones((80, 80), np.float32)  # less work than a team that sleeps is worth, enough for one that is awake
+    frugalblas.set_num_threads(2)
+
+    def threads():
+        return frugalblas.explain(A, A)["threads"]
+
+    print(threads(), end=" ")
+    for _ in range(100_000):  # as many as it takes: on a busy machine few follow each other quickly
+        assert (frugalblas.sgemm(A, A) == 80).all()
+        if threads() == 2:
+            print(2, end=" ")
+            break
+    time.sleep(0.1)
+    print(threads())
+    """
+    assert output_of(code) == "1 2 1"

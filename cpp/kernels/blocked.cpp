@@ -51,7 +51,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(units, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     const index_t first = t * share, last = min(units, first + share);
     if (first < last)
       multiply_rows(first * MR, (last == units ? g.M : last * MR) - first * MR, workspace.data() + t * (for_a + for_b));

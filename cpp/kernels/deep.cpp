@@ -124,7 +124,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel for num_threads(g.threads) schedule(dynamic)
     for (index_t chunk = 0; chunk < chunks; ++chunk) {
-      const TeamThread team_thread(g.raised);
+      const TeamThread team_thread(g.team);
       multiply(chunk, omp_get_thread_num());
     }
   }

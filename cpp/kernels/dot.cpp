@@ -141,7 +141,7 @@ static void run(const Gemm& job) {
   } else {
 #pragma omp parallel num_threads(g.threads)
     {
-      const TeamThread team_thread(g.raised);
+      const TeamThread team_thread(g.team);
 #pragma omp for schedule(static)  // its closing barrier: the rows are complete
       for (index_t chunk = 0; chunk < (copy_a ? chunks : 0); ++chunk) copy_chunk(chunk);
 #pragma omp for schedule(static) nowait

@@ -54,7 +54,7 @@ static void multiply(const Gemm& g) {
     const index_t panels = ceil_div(g.M, MR);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
     for (int t = 0; t < g.threads; ++t) {
-      const TeamThread team_thread(g.raised);
+      const TeamThread team_thread(g.team);
       const index_t first = panels * t / g.threads * MR, last = min(panels * (t + 1) / g.threads * MR, g.M);
       const Gemm own = rows(g, first, last - first);
       multiply_tiles(own, 0, own.M * own.N);
@@ -66,7 +66,7 @@ static void multiply(const Gemm& g) {
   for (index_t p = 0; p < widths.count(); ++p) tiles += ceil_div(g.M, height(widths.size(p), tallest(g)));
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     multiply_tiles(g, tiles * t / g.threads, tiles * (t + 1) / g.threads);
   }
 }

@@ -13,7 +13,7 @@ namespace fb::FB_VARIANT {
 static void run(const Gemm& g) {
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (index_t i = 0; i < g.M; ++i) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     for (index_t j = 0; j < g.N; ++j) {
       const float* a = at(g.A, i, 0).data;
       const float* b = at(g.B, 0, j).data;

@@ -44,7 +44,7 @@ static void run_by_columns(const Gemm& g, const Blocks& block) {
   const Workspace workspace(for_a + g.threads * for_b);
 #pragma omp parallel num_threads(g.threads)
   for (index_t first = 0; first < parts; first += at_once) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     const index_t last = min(parts, first + at_once);
     const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
     if (part)
@@ -90,7 +90,7 @@ static void run(const Gemm& job) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     const index_t thread = omp_get_thread_num();
     float* const b_strip = workspace.data() + for_a + thread * for_b;
     std::int32_t* drawn = all_drawn;

@@ -120,7 +120,7 @@ static void run(const Gemm& job) {
   const index_t share = ceil_div(g.M, g.threads);
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     multiply(g, min(g.M, t * share), min(g.M, (t + 1) * share), workspace.data() + t * scratch);
   }
 }

@@ -131,7 +131,7 @@ static void run(const Gemm& job) {
   const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
     multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
   }
 }

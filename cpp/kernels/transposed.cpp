@@ -29,7 +29,7 @@ static void run(const Gemm& g) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
 #pragma omp for schedule(static)
     for (index_t j = 0; j < g.N; ++j)
       for (index_t k = 0; k < g.K; ++k) bt[j * g.K + k] = *at(g.B, k, j).data;

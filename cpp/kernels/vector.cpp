@@ -42,7 +42,7 @@ static void run(const Gemm& g) {
 
 #pragma omp parallel num_threads(g.threads)
   {
-    const TeamThread team_thread(g.raised);
+    const TeamThread team_thread(g.team);
 #pragma omp for schedule(static)
     for (index_t j = 0; j < g.N; ++j) copy_padded(g.K, K, at(g.B, 0, j).data, g.B.row_stride, columns_of_b + j * K);
     const index_t strip = cache_sizes().l2 / 2 / (K * index_t{sizeof(float)}) + 1;  // columns that fit half of L2

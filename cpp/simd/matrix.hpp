@@ -40,7 +40,8 @@ static inline Gemm transpose(const Gemm& g) {
           .beta = g.beta,
           .threads = g.threads,
           .raised = g.raised,
-          .of_square = g.of_square};
+          .of_square = g.of_square,
+          .team = g.team};
 }
 
 // Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.

@@ -1,12 +1,14 @@
 // team_test.cpp: batches, triangles, flags and CPUs of teams, without Python: for the race detector and other CPUs.
 //
-// Exit code 1 if a batch or a triangle has other bits than single products, if flags are lost or made up, or if threads
-// stay on a CPU together.
+// Exit code 1 if a batch or a triangle has other bits than single products, if flags are lost or made up, if threads
+// wake or stay on a CPU together, or if small products get a team that is slower.
 #include <omp.h>
 #include <sched.h>
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -118,13 +120,13 @@ static void test_threads_keep_apart() {
   int attempts = 0, apart = 0;
   bool same_mask = true;
   for (int i = 0; i < 20; ++i) {
-    const FixedTeam fixed(2);
+    Team team(2);
 #pragma omp parallel num_threads(2)
     if (omp_get_thread_num() == 1) {
       sched_setaffinity(0, sizeof there, &there);
       sched_setaffinity(0, sizeof allowed, &allowed);
       if (sched_getcpu() == shared) {
-        const TeamThread team_thread(nullptr);
+        const TeamThread team_thread(&team);
         ++attempts;
         apart += sched_getcpu() != shared;
         cpu_set_t now;
@@ -139,8 +141,75 @@ static void test_threads_keep_apart() {
   expect(same_mask, "the CPUs a thread may run on", 2);
 }
 
+// A thread that sleeps is woken elsewhere than where its caller is, and may run there again afterwards.
+static void test_threads_wake_elsewhere() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2) {
+    std::printf("where threads wake: not tested, there is one CPU\n");
+    return;
+  }
+  std::atomic<pid_t> thread{0};
+  const auto may_run = [&] {
+    cpu_set_t set;
+    return sched_getaffinity(thread, sizeof set, &set) ? cpu_set_t{} : set;
+  };
+  for (const bool called : {true, true, false}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    {
+      Team team(2);
+      if (thread) {
+        const cpu_set_t now = may_run();
+        expect(CPU_COUNT(&now) == CPU_COUNT(&allowed) - 1, "one CPU is kept from a thread that sleeps", 2);
+      }
+#pragma omp parallel num_threads(2) if (called)
+      {
+        const TeamThread team_thread(&team);
+        if (omp_get_thread_num() == 1) thread = gettid();
+      }
+    }
+    const cpu_set_t now = may_run();
+    expect(CPU_EQUAL(&now, &allowed), called ? "CPUs of a thread that woke" : "CPUs of a thread nobody called", 2);
+  }
+}
+
+// Small products get a team if that is faster, and are spared it, but for a try now and then, if it is slower.
+static void test_small_products() {
+  using Clock = std::chrono::steady_clock;
+  static std::chrono::microseconds with_team;
+  const Algorithm pretends = {
+      .summary = "", .course = "", .unavailable = nullptr, .blocks = nullptr, .run = [](const Gemm& g) {
+        const Clock::time_point end = Clock::now() + (g.threads > 1 ? with_team : std::chrono::microseconds(20));
+        while (Clock::now() < end) {
+        }
+      }};
+  const std::vector<float> A = values(80 * 80, 5);
+  std::vector<float> C(A.size());
+  const Gemm product = job(80, 80, 80, A.data(), A.data(), C.data(), 2);
+  const auto teams_of = [&](int products) {
+    int teams = 0;
+    for (int i = 0; i < products; ++i) {
+      Gemm g = product;
+      g.threads = frugalblas_choose(&g).threads;
+      teams += g.threads > 1;
+      expect(frugalblas_run(&pretends, &g) == Status::done, "a pretended product", g.threads);
+    }
+    return teams;
+  };
+  expect(frugalblas_choose(&product).threads == 1, "a team that may sleep is not waited for", 2);
+  with_team = std::chrono::microseconds(10);
+  int teams = 0;
+  for (int tries = 0; tries < 1000 && teams < 1000; ++tries) teams += teams_of(1000);  // others may interrupt the row
+  expect(teams >= 1000, "a faster team is taken", 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  expect(frugalblas_choose(&product).threads == 1, "a team is not kept for whoever pauses", 2);
+  with_team = std::chrono::microseconds(1000);
+  expect(teams_of(3000) < 150, "a slower team is given up", 2);
+}
+
 int main() {
   test_threads_keep_apart();
+  test_threads_wake_elsewhere();
+  test_small_products();
   for (const int threads : {1, 2, 3, 5}) {
     test_batch(40, 50, threads);
     test_batch(2, 200, threads);
