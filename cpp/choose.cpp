@@ -184,6 +184,6 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const double side_by_side = is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops;
   if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright) >= side_by_side_rows * threads)
     return {blocked, threads, "a team, each thread with rows of its own"};
-  if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "too little work for a team"};
+  if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "no team for so little work, or not yet"};
   return {openmp, threads, "enough work for a team"};
 }

@@ -32,14 +32,14 @@ struct Variant {
   const PackedKernel* const* packed;   // see packed_kernel.cpp
 };
 
-// Below this many flops a team costs more than it saves: opening one and closing it costs a few microseconds while its
-// threads are awake. Measured on Zen 5, two threads take 0.60 of the time of one at 128^3 (17 us) and 96^3, 0.76 at
-// 64^3, and more than one at 48^3; the border is higher, because a team that has gone to sleep costs more.
-constexpr double team_flops = 1 << 21;
-// Between these two the caller's recent products decide, see small_products.hpp. On a Zen 3 in a cloud two threads that
-// are awake take 0.65 to 0.8 of the time of one at 80^3 and 96^3, and 0.8 to 1.05 of it at 64^3; those that sleep, 1.9
-// times as long at 128^3, 1.2 to 1.4 times at 192^3, 0.8 to 1.2 at 256^3.
+// A single product of less work than small_team_flops gets no team, one of sleeping_team_flops or more has one woken;
+// between the two its caller's recent products decide, see small_products.hpp. Opening a team and closing it costs a
+// few microseconds while its threads are awake. On a Zen 3 in a cloud two such threads take 0.65 to 0.8 of the time of
+// one at 80^3 and 96^3, and 0.8 to 1.05 of it at 64^3; two that sleep, 1.9 times as long at 128^3, 1.2 to 1.4 times at
+// 192^3, 0.8 to 1.2 at 256^3. On a Zen 5 two that are awake take 0.60 of it at 128^3 and 96^3, 0.76 at 64^3.
 constexpr double small_team_flops = 1e6, sleeping_team_flops = 1 << 23;
+// The border of all else that a team may share: batches, packed operands, a C whose storing sets the pace.
+constexpr double team_flops = 1 << 21;
 
 static inline double flops_of(const Gemm& g) {
   return 2.0 * static_cast<double>(g.M) * static_cast<double>(g.N) * static_cast<double>(g.K);

@@ -2,6 +2,7 @@
 #include <new>
 
 #include "core.hpp"
+#include "small_products.hpp"
 #include "team.hpp"
 #include "workspace.hpp"
 
@@ -27,8 +28,9 @@ const Packed* frugalblas_make_packed(index_t K, index_t N, const ConstMatrix* B,
       packed.floats = kernel->floats(K, N);
       packed.panels = allocate_floats(packed.floats);
       const double bytes = static_cast<double>(packed.floats) * sizeof(float);
-      const Team team(threads);
-      kernel->pack(K, N, *B, bytes < team_bytes ? 1 : threads, packed.panels);
+      const int worth = bytes < team_bytes ? 1 : threads;
+      const Team team(worth);
+      kernel->pack(K, N, *B, worth, packed.panels);
     }
     return new Packed(packed);
   } catch (const std::bad_alloc&) {
@@ -54,13 +56,16 @@ int frugalblas_packed_threads(const Gemm* job) {
 }
 
 Status frugalblas_run_packed(const Packed* packed, const Gemm* job) {
-  Team team(job->threads, job->raised);
-  Gemm shared = *job;
-  shared.team = &team;
-  try {
-    packed->kernel->run(shared, packed->panels);
-  } catch (const std::bad_alloc&) {
-    return Status::out_of_memory;
+  {
+    Team team(job->threads, job->raised);
+    Gemm shared = *job;
+    shared.team = &team;
+    try {
+      packed->kernel->run(shared, packed->panels);
+    } catch (const std::bad_alloc&) {
+      return Status::out_of_memory;
+    }
   }
+  note_product(flops_of(*job), job->threads);
   return Status::done;
 }

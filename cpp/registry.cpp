@@ -160,7 +160,7 @@ Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
     }
   }
   const double flops = flops_of(*job);
-  if (flops >= small_team_flops && flops < sleeping_team_flops) note_small_product(flops);
+  if (flops >= small_team_flops) note_product(flops, job->threads);
   return Status::done;
 }
 

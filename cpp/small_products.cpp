@@ -9,35 +9,60 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of products that follow each other less quickly a team has gone to sleep: libgomp's threads spin for 300,000 turns.
-constexpr auto quick_succession = std::chrono::milliseconds(1);
+// After a longer pause a team has gone to sleep: libgomp's threads spin for 300,000 turns, some milliseconds.
+constexpr auto pause = std::chrono::milliseconds(1);
 // Waking takes 100 to 500 us on the virtual CPUs of a Zen 3, which some milliseconds of work for two threads bring in.
-// For so long products are computed by one before a team is tried, twice as long before each try after one in vain.
+// For so long, and so many products, one thread computes before a team is tried; twice as long after a try in vain.
 constexpr double first_wait_ns = 1.5e6, longest_wait_ns = 100e6;
+constexpr int first_wait_products = 8;
 // Products after which a team is judged: the first 30 or so take longer, until both caches have what they need. Before,
-// if it has cost so much: where others' threads spin, each product may take a millisecond.
+// and whenever it has cost so much: where others' threads spin, a product may take milliseconds.
 constexpr int judged_after = 64;
 constexpr double tried_at_most_ns = 3e6;
+// Products after which one thread is measured again, which costs a two-hundredth of them.
+constexpr int measured_again_after = 1 << 13;
 
 // Of each thread that calls, for so are the runtime's teams.
 struct Caller {
   double asked_for;  // flops of the product that was asked for and has not ended; 0: none
-  Clock::time_point asked, ended;
-  double alone_ns, team_ns;        // per flop, of late; 0: none yet
-  double alone_for_ns;             // products in quick succession, since a team was last given up
-  double wait_ns = first_wait_ns;  // of those, before a team is tried
-  int with_team;                   // products since it was woken
-  double gained_ns;                // by it since
+  Clock::time_point asked, ended, team_ended;
+  double alone_ns, team_ns;  // per flop, of late; 0: none yet
+  double alone_for_ns;       // products of one thread since the last pause, or since a team was last given up
+  int alone;                 // how many
+  double wait_ns = first_wait_ns;
+  int with_team;     // products since one was woken
+  double gained_ns;  // by it since, as far as it counts
 };
 constinit thread_local Caller caller = {};
 
 // A running mean; a product that others held up counts for no more than twice the mean.
 void follow(double& mean, double value) { mean = mean == 0 ? value : mean + (std::min(value, 2 * mean) - mean) / 8; }
 
-void end_of_team(bool in_vain) {
-  caller.wait_ns = in_vain ? std::min(2 * caller.wait_ns, longest_wait_ns) : first_wait_ns;
-  caller.alone_for_ns = caller.gained_ns = caller.team_ns = 0;
-  caller.with_team = 0;
+void start_alone() {
+  caller.with_team = caller.alone = 0;
+  caller.team_ns = caller.gained_ns = caller.alone_for_ns = 0;
+}
+
+void give_up() {
+  caller.wait_ns = std::min(2 * caller.wait_ns, longest_wait_ns);
+  start_alone();
+}
+
+void note_alone(double flops, double took) {
+  // The first one finds caches cold.
+  if (caller.alone++ > 0) follow(caller.alone_ns, took / flops);
+  caller.alone_for_ns += caller.alone_ns > 0 ? std::min(took, 2 * caller.alone_ns * flops) : 0;
+}
+
+void note_with_team(double flops, double took) {
+  caller.gained_ns = std::min(caller.gained_ns + caller.alone_ns * flops - took, tried_at_most_ns);
+  if (caller.with_team++ > 0) follow(caller.team_ns, took / flops);  // the first one may wake it
+  if (caller.gained_ns < -tried_at_most_ns || (caller.with_team > judged_after && caller.team_ns >= caller.alone_ns))
+    return give_up();
+  if (caller.with_team < measured_again_after) return;
+  caller.wait_ns = first_wait_ns;
+  start_alone();
+  caller.alone = 1;  // and no team at once because one is awake
 }
 
 }  // namespace
@@ -45,26 +70,27 @@ void end_of_team(bool in_vain) {
 bool small_team_pays(double flops) {
   caller.asked = Clock::now();
   caller.asked_for = flops;
-  if (caller.asked - caller.ended > quick_succession) {
-    if (caller.with_team) end_of_team(caller.gained_ns < 0);
-    caller.alone_for_ns = 0;
+  if (caller.asked - caller.ended > pause) {
+    if (caller.with_team > 0 && caller.gained_ns < 0) {
+      give_up();
+    } else {  // whoever comes in short rows shall not wait forever after tries in vain
+      caller.wait_ns = caller.with_team > 0 ? first_wait_ns : std::max(0.75 * caller.wait_ns, first_wait_ns);
+      start_alone();
+    }
   }
-  return caller.alone_for_ns >= caller.wait_ns;
+  // A larger product has woken it, or one of these.
+  const bool is_awake = caller.asked - caller.team_ended <= pause;
+  if (is_awake && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns) return true;
+  return caller.alone_for_ns >= caller.wait_ns && caller.alone > first_wait_products;
 }
 
-void note_small_product(double flops) {
+void note_product(double flops, int threads) {
+  caller.ended = Clock::now();
+  if (threads > 1) caller.team_ended = caller.ended;
   if (caller.asked_for != flops) return;
   caller.asked_for = 0;
-  caller.ended = Clock::now();
   const double took = std::chrono::duration<double, std::nano>(caller.ended - caller.asked).count();
-  if (caller.alone_for_ns < caller.wait_ns) {
-    caller.alone_for_ns += took;
-    return follow(caller.alone_ns, took / flops);
-  }
-  caller.gained_ns += caller.alone_ns * flops - took;
-  if (caller.with_team++) follow(caller.team_ns, took / flops);  // the first one wakes it
-  const bool judged = caller.with_team > judged_after || caller.gained_ns < -tried_at_most_ns;
-  if (judged && caller.team_ns >= caller.alone_ns) end_of_team(true);
+  threads > 1 ? note_with_team(flops, took) : note_alone(flops, took);
 }
 
 }  // namespace fb

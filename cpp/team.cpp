@@ -1,14 +1,15 @@
 // team.cpp: what team.hpp declares.
 #include "team.hpp"
 
+#include <dlfcn.h>
 #include <omp.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
 #include <chrono>
-#include <cstdio>
 #include <new>
 
 namespace fb {
@@ -55,13 +56,14 @@ static int count_where_alone() {
 
 using Clock = std::chrono::steady_clock;
 
-// A thread of libgomp's spins for milliseconds before it sleeps, one of more threads than there are CPUs some 20 us.
-constexpr auto surely_awake = std::chrono::microseconds(20);
-constexpr int MOST = 64;  // threads of a team that are woken with care
+// After a shorter pause threads of libgomp's spin still, unless there are more of them than CPUs. What follows takes
+// some microseconds for each of them, a small part of a longer one.
+constexpr auto may_sleep_after = std::chrono::microseconds(200);
+constexpr int MOST = 16;  // threads of a team that are woken with care: among many CPUs it is rarely the caller's
 
-// Of each thread that calls, for so are the runtime's teams.
+// Of each thread that calls, for so are libgomp's teams.
 struct Members {
-  std::atomic<pid_t> thread[MOST];  // by number; 0: none yet
+  std::atomic<pid_t> thread[MOST];  // by number; 0: none there
   Clock::time_point ended;          // when they last did
 };
 static constinit thread_local Members members = {};
@@ -71,21 +73,25 @@ struct Woken {
   struct {
     pid_t thread;
     std::atomic<bool> kept_off;
-    cpu_set_t allowed;  // CPUs that it may run on otherwise
+    cpu_set_t others;   // CPUs that it may run on until it has woken
+    cpu_set_t allowed;  // and otherwise
   } of[MOST];
 };
 
 // A thread that has ended may have left its number to another process.
-static bool is_in_this_process(pid_t thread) {
-  char path[40];
-  std::snprintf(path, sizeof path, "/proc/self/task/%d", static_cast<int>(thread));
-  return access(path, F_OK) == 0;
+static bool is_in_this_process(pid_t thread) { return syscall(SYS_tgkill, getpid(), thread, 0) == 0; }
+
+// LLVM's runtime, which some distributions install under libgomp's name, lends the threads of one caller to another.
+static bool is_libgomp() {
+  static const bool is = !dlsym(RTLD_DEFAULT, "__kmpc_fork_call");
+  return is;
 }
 
 // Takes `cpu` out of what sleeping threads may run on, until they have woken. Where the user has said where threads are
 // to run, nothing.
 static Woken* keep_off(int cpu, int threads) {
-  if (Clock::now() - members.ended < surely_awake || omp_get_proc_bind() != omp_proc_bind_false) return nullptr;
+  if (Clock::now() - members.ended < may_sleep_after) return nullptr;
+  if (omp_get_proc_bind() != omp_proc_bind_false || !is_libgomp()) return nullptr;
   Woken* woken = nullptr;
   for (int n = 1; n < std::min(threads, MOST); ++n) {
     const pid_t thread = members.thread[n].load(std::memory_order_relaxed);
@@ -97,6 +103,7 @@ static Woken* keep_off(int cpu, int threads) {
     if (!woken && !(woken = new (std::nothrow) Woken)) return nullptr;
     auto& entry = woken->of[woken->count];
     entry.thread = thread;
+    entry.others = others;
     entry.allowed = allowed;
     entry.kept_off.store(true, std::memory_order_relaxed);
     if (sched_setaffinity(thread, sizeof others, &others) == 0) ++woken->count;
@@ -104,18 +111,29 @@ static Woken* keep_off(int cpu, int threads) {
   return woken;
 }
 
+// Unless somebody else has said meanwhile where it is to run.
 static void let_go(Woken& woken, int i, pid_t thread) {
-  if (woken.of[i].kept_off.exchange(false, std::memory_order_relaxed))
-    sched_setaffinity(thread, sizeof woken.of[i].allowed, &woken.of[i].allowed);
+  auto& entry = woken.of[i];
+  if (!entry.kept_off.exchange(false, std::memory_order_relaxed)) return;
+  cpu_set_t now;
+  if (sched_getaffinity(thread, sizeof now, &now) || !CPU_EQUAL(&now, &entry.others)) return;
+  sched_setaffinity(thread, sizeof entry.allowed, &entry.allowed);
 }
 
 // ---- teams and their threads
+
+// libgomp ends the threads that a smaller team leaves over.
+static Members& members_of(int threads) {
+  for (int n = std::max(threads, 2); n < MOST && members.thread[n].load(std::memory_order_relaxed); ++n)
+    members.thread[n].store(0, std::memory_order_relaxed);
+  return members;
+}
 
 Team::Team(int threads, int* raised)
     : dynamic_(threads > 1 && omp_get_dynamic()),
       cpu_(threads > 1 ? count_here() : NOWHERE),
       raised_(raised),
-      members_(members),
+      members_(threads > 1 ? members_of(threads) : members),
       woken_(cpu_ == NOWHERE ? nullptr : keep_off(cpu_, threads)) {
   if (dynamic_) omp_set_dynamic(0);
 }

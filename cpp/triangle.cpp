@@ -12,6 +12,7 @@
 #include <new>
 
 #include "core.hpp"
+#include "small_products.hpp"
 
 namespace fb {
 namespace {
@@ -87,4 +88,5 @@ void frugalblas_run_triangle(const Variant* variant, const Gemm* job, bool upper
   g.raised = &raised;
   run_halves(algorithm, g, upper, scratch.get(), scratch ? diagonal_block : 1);
   if (raised) std::feraiseexcept(raised);
+  note_product(flops_of(g), g.threads);
 }

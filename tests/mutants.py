@@ -305,7 +305,7 @@ MUTANTS = [
     Mutant(
         "a woken thread stays off its caller's CPU for good",
         "cpp/team.cpp",
-        "sched_setaffinity(thread, sizeof woken.of[i].allowed, &woken.of[i].allowed);",
+        "sched_setaffinity(thread, sizeof entry.allowed, &entry.allowed);",
         "(void)thread;",
         "test_process.py::test_threads_may_run_where_they_might_before",
     ),

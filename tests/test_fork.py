@@ -11,7 +11,7 @@ PRELUDE = """
 import os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of every fork of a process with threads
 import numpy as np, frugalblas
-A = np.ones((150, 160), np.float32)
+A = np.ones((200, 160), np.float32)  # enough work for `auto` to open a team
 algos = sys.argv[1:]
 def right():
     return all((frugalblas.sgemm(A, A.T, algo=a, threads=t) == 160).all() for a in algos for t in (3, 1, 2))

@@ -155,7 +155,7 @@ import numpy as np
 if len(sys.argv) > 1:
     os.sched_setaffinity(0, {int(sys.argv[1])})
 import frugalblas
-A = np.ones((200, 100), np.float32)
+A = np.ones((300, 100), np.float32)  # enough work for `auto` to open a team
 print(frugalblas.get_num_threads(), frugalblas.explain(A, A.T, algo="openmp")["threads"])
 for algo in ("naive", "transposed", "vector", "microkernel", "blocked", "openmp", "auto"):
     for threads in (None, 1, 2, 3):
@@ -307,6 +307,9 @@ def test_small_products_in_quick_succession_are_tried_with_a_team_and_after_a_pa
         if threads() == 2:
             print(2, end=" ")
             break
+    X = np.random.default_rng(1).standard_normal((80, 80), dtype=np.float32)
+    alone = frugalblas.sgemm(X, X, threads=1).tobytes()
+    assert all(frugalblas.sgemm(X, X).tobytes() == alone for _ in range(200))
     time.sleep(0.1)
     print(threads())
     """
