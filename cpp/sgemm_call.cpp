@@ -225,7 +225,8 @@ PyMethodDef methods[] = {
      "no\n"
      "builds), 'threads', 'blocks' (register tile MR, NR and cache blocks MC, KC, NC, where the strategy has them), "
      "the\n"
-     "'reason' for the choice, and the sizes 'M', 'N', 'K'."},
+     "'reason' for the choice, and the sizes 'M', 'N', 'K'. How many threads 'auto' takes for little work depends on\n"
+     "what the calling thread computed just before: a team that sleeps is not woken for one small product."},
 };
 
 }  // namespace

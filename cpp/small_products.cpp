@@ -9,7 +9,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// After a longer pause a team has gone to sleep: libgomp's threads spin for 300,000 turns, some milliseconds.
+// After a longer pause a team may have gone to sleep: libgomp's threads spin for 300,000 turns, some milliseconds.
 constexpr auto pause = std::chrono::milliseconds(1);
 // Waking takes 100 to 500 us on the virtual CPUs of a Zen 3, which some milliseconds of work for two threads bring in.
 // For so long, and so many products, one thread computes before a team is tried; twice as long after a try in vain.

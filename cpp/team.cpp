@@ -1,7 +1,6 @@
 // team.cpp: what team.hpp declares.
 #include "team.hpp"
 
-#include <dlfcn.h>
 #include <omp.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -11,6 +10,8 @@
 #include <cfenv>
 #include <chrono>
 #include <new>
+
+#include "cpu.hpp"
 
 namespace fb {
 
@@ -81,17 +82,12 @@ struct Woken {
 // A thread that has ended may have left its number to another process.
 static bool is_in_this_process(pid_t thread) { return syscall(SYS_tgkill, getpid(), thread, 0) == 0; }
 
-// LLVM's runtime, which some distributions install under libgomp's name, lends the threads of one caller to another.
-static bool is_libgomp() {
-  static const bool is = !dlsym(RTLD_DEFAULT, "__kmpc_fork_call");
-  return is;
-}
-
-// Takes `cpu` out of what sleeping threads may run on, until they have woken. Where the user has said where threads are
-// to run, nothing.
+// Takes `cpu` out of what sleeping threads may run on, until they have woken. Nothing where the user has said where
+// threads are to run, nor with LLVM's runtime, which lends the threads of one caller to another.
 static Woken* keep_off(int cpu, int threads) {
   if (Clock::now() - members.ended < may_sleep_after) return nullptr;
-  if (omp_get_proc_bind() != omp_proc_bind_false || !is_libgomp()) return nullptr;
+  static const bool others_threads = runtime_is_llvm();
+  if (others_threads || omp_get_proc_bind() != omp_proc_bind_false) return nullptr;
   Woken* woken = nullptr;
   for (int n = 1; n < std::min(threads, MOST); ++n) {
     const pid_t thread = members.thread[n].load(std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "core.hpp"
+#include "cpu.hpp"
 
 namespace fb {
 
@@ -29,9 +30,7 @@ static int default_threads() { return omp_num_threads(usable_cpus()); }
 // start in the parent afterwards.
 static void release_team() { omp_pause_resource_all(omp_pause_hard); }
 
-// LLVM's runtime, which some distributions install under libgomp's name, looks after forks itself: its own handler
-// takes its locks before ours runs, so pausing it there would wait for them for ever.
-static bool runtime_is_llvm() {
+bool runtime_is_llvm() {
   Dl_info info;
   if (!dladdr(reinterpret_cast<void*>(omp_pause_resource_all), &info)) return false;
   void* const runtime = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
@@ -39,6 +38,8 @@ static bool runtime_is_llvm() {
   if (runtime) dlclose(runtime);
   return llvm;
 }
+// LLVM's looks after forks itself: its own handler takes its locks before ours runs, so pausing it there would wait for
+// them for ever.
 __attribute__((constructor)) static void watch_forks() {
   if (!runtime_is_llvm()) pthread_atfork(release_team, nullptr, nullptr);
 }
