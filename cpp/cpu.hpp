@@ -1,4 +1,4 @@
-// cpu.hpp: what this CPU can do, and the OpenMP runtime.
+// cpu.hpp: what this CPU can do.
 #pragma once
 #include <cstddef>
 
@@ -21,9 +21,6 @@ const char* cpu_model();
 // AMD's Zen 3 to 5; by the maker of this CPU, or FRUGALBLAS_TUNING. nullptr if that variable says neither.
 const char* cpu_tuning();
 bool tuned_for_intel();  // by the maker if that variable says neither
-
-// Whether OpenMP is LLVM's runtime, which some distributions install under libgomp's name.
-bool runtime_is_llvm();
 
 // True if every instruction of this level runs here: "v2", "v3", "v4" (x86-64) or "neon" (aarch64).
 bool cpu_supports(const char* level);

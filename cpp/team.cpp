@@ -1,6 +1,7 @@
 // team.cpp: what team.hpp declares.
 #include "team.hpp"
 
+#include <dlfcn.h>
 #include <omp.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -10,8 +11,6 @@
 #include <cfenv>
 #include <chrono>
 #include <new>
-
-#include "cpu.hpp"
 
 namespace fb {
 
@@ -51,6 +50,15 @@ static int count_where_alone() {
   sched_setaffinity(0, sizeof allowed, &allowed);
   uncount(cpu);
   return count_here();
+}
+
+bool runtime_is_llvm() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(omp_pause_resource_all), &info)) return false;
+  void* const runtime = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  const bool llvm = runtime && dlsym(runtime, "__kmpc_fork_call");
+  if (runtime) dlclose(runtime);
+  return llvm;
 }
 
 // ---- where threads wake

@@ -11,6 +11,9 @@
 
 namespace fb {
 
+// Whether OpenMP is LLVM's runtime, which some distributions install under libgomp's name.
+bool runtime_is_llvm();
+
 // Around a team, made by its caller.
 class Team {
  public:

@@ -1,5 +1,4 @@
 // threads.cpp: how many threads a call may use, and what happens to them at a fork.
-#include <dlfcn.h>
 #include <omp.h>
 #include <pthread.h>
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "core.hpp"
 #include "cpu.hpp"
+#include "team.hpp"
 
 namespace fb {
 
@@ -30,14 +30,6 @@ static int default_threads() { return omp_num_threads(usable_cpus()); }
 // start in the parent afterwards.
 static void release_team() { omp_pause_resource_all(omp_pause_hard); }
 
-bool runtime_is_llvm() {
-  Dl_info info;
-  if (!dladdr(reinterpret_cast<void*>(omp_pause_resource_all), &info)) return false;
-  void* const runtime = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
-  const bool llvm = runtime && dlsym(runtime, "__kmpc_fork_call");
-  if (runtime) dlclose(runtime);
-  return llvm;
-}
 // LLVM's looks after forks itself: its own handler takes its locks before ours runs, so pausing it there would wait for
 // them for ever.
 __attribute__((constructor)) static void watch_forks() {

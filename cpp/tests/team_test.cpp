@@ -2,7 +2,6 @@
 //
 // Exit code 1 if a batch or a triangle has other bits than single products, if flags are lost or made up, if threads
 // wake or stay on a CPU together, or if small products get a team that is slower.
-#include <dlfcn.h>
 #include <omp.h>
 #include <sched.h>
 #include <unistd.h>
@@ -146,7 +145,7 @@ static void test_threads_keep_apart() {
 static void test_threads_wake_elsewhere() {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2 ||
-      omp_get_proc_bind() != omp_proc_bind_false || dlsym(RTLD_DEFAULT, "__kmpc_fork_call")) {
+      omp_get_proc_bind() != omp_proc_bind_false || runtime_is_llvm()) {
     std::printf(
         "where threads wake: not tested, there is one CPU, threads are bound to theirs, or this is not libgomp\n");
     return;
