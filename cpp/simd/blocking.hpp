@@ -1,6 +1,8 @@
 // blocking.hpp: the cache blocks MC, KC, NC of `blocked` and `openmp`, and the product of a block of A with a strip of
 // B.
 #pragma once
+#include <cstdint>
+
 #include "../cpu.hpp"
 #include "pack.hpp"
 
@@ -27,14 +29,21 @@ static inline bool b_in_place(const Gemm& g) {
   return reads_b_in_place && !g.of_square && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
 }
 
+// Whether each column of every panel of A lies within a cache line.
+static inline bool columns_within_lines(const ConstMatrix& A) {
+  const auto first = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(A.data) / sizeof(float));
+  return LINE % MR == 0 && first % MR == 0 && A.col_stride % MR == 0;
+}
+
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
 // reads columns in place, a cache line for every step of k, where A is not much larger than L1: measured, 1.04 to 1.15
-// times as fast up to 160^3, but 0.93 at 384^3. Beside a B in place it does so where columns share pages, too: a team
-// then need not pack A together and wait. On two threads of a Zen 4 that is 1.00 to 1.10 times as fast, on one 0.97 to
-// 1.02; measured with up to 128 floats from one column to the next. Any other A is packed.
+// times as fast up to 160^3, but 0.93 at 384^3. Beside a B in place it does so where columns share pages, too, if panels
+// are few or their columns do not straddle cache lines: on two threads of a Zen 5 that is 1.0 to 1.1 times as fast as
+// packing A together, on one 0.99 to 1.02. Where they do, packing is: 1.01 to 1.05 times on one thread, 0.99 to 1.04 on
+// two. Any other A is packed.
 static inline bool columns_in_place(const Gemm& g) {
   if (g.A.row_stride != 1 || g.A.col_stride == 1) return false;
-  if (b_in_place(g)) return g.A.col_stride <= 256;  // four columns to a page of 4 KiB
+  if (b_in_place(g)) return g.A.col_stride <= 256 && (g.M <= 4 * MR || columns_within_lines(g.A));  // four to a page
   return g.M * g.K <= 2 * cache_sizes().l1d / index_t{sizeof(float)};
 }
 
