@@ -115,8 +115,8 @@ MUTANTS = [
     Mutant(
         "B in place: the second column of tiles reads the first one's",
         "cpp/simd/blocking.hpp",
-        "op.b = op.ahead = at(s.B, 0, jc).data;",
-        "op.b = op.ahead = at(s.B, 0, 0 * jc).data;",
+        "op.b = at(s.B, 0, jc).data;",
+        "op.b = at(s.B, 0, 0 * jc).data;",
         "test_strategies.py",
         never_at="v3",
     ),

@@ -29,6 +29,15 @@ static inline bool b_in_place(const Gemm& g) {
   return reads_b_in_place && !g.of_square && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
 }
 
+// Whether what is asked for of a B in place must not go further than L2: where its rows are a multiple of 4 KiB apart,
+// and so share few sets of L1, and come from main memory faster than these few rows of A use them. Measured on a Zen 5:
+// 1.2 times as fast at 16x4096x4096, 1.1 with 32 rows, 1.0 with 64; with a B of 16 MiB in L3, or rows that do not share
+// sets, into L1 is 1.0 to 1.4 times as fast. On Intel's cores that was not measured.
+static inline bool b_into_l2(const Gemm& g) {
+  const bool share_sets = g.B.row_stride % 1024 == 0 && g.M <= 4 * MR;
+  return tuned_for_intel() || (share_sets && g.N > cache_sizes().l3 / index_t{sizeof(float)} / g.K);
+}
+
 // Whether each column of every panel of A lies within a cache line.
 static inline bool columns_within_lines(const ConstMatrix& A) {
   const auto first = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(A.data) / sizeof(float));
@@ -37,10 +46,10 @@ static inline bool columns_within_lines(const ConstMatrix& A) {
 
 // The tile reads rows of A in place where their elements are adjacent: a panel of MR rows is MR sequential streams. It
 // reads columns in place, a cache line for every step of k, where A is not much larger than L1: measured, 1.04 to 1.15
-// times as fast up to 160^3, but 0.93 at 384^3. Beside a B in place it does so where columns share pages, too, if panels
-// are few or their columns do not straddle cache lines: on two threads of a Zen 5 that is 1.0 to 1.1 times as fast as
-// packing A together, on one 0.99 to 1.02. Where they do, packing is: 1.01 to 1.05 times on one thread, 0.99 to 1.04 on
-// two. Any other A is packed.
+// times as fast up to 160^3, but 0.93 at 384^3. Beside a B in place it does so where columns share pages, too, if
+// panels are few or their columns do not straddle cache lines: on two threads of a Zen 5 that is 1.0 to 1.1 times as
+// fast as packing A together, on one 0.99 to 1.02. Where they do, packing is: 1.01 to 1.05 times on one thread, 0.99
+// to 1.04 on two. Any other A is packed.
 static inline bool columns_in_place(const Gemm& g) {
   if (g.A.row_stride != 1 || g.A.col_stride == 1) return false;
   if (b_in_place(g)) return g.A.col_stride <= 256 && (g.M <= 4 * MR || columns_within_lines(g.A));  // four to a page
@@ -152,10 +161,11 @@ static inline Blocks cache_blocks(const Gemm& g) {
 
 // How the operands of a job are fetched. Decided for all of it, also where a thread takes rows or columns of its own.
 struct Ways {
-  bool b_in_place, b_by_panels, far_a, far_b, rows_of_b, groups;
+  bool b_in_place, b_into_l2, b_by_panels, far_a, far_b, rows_of_b, groups;
 };
 static inline Ways ways(const Gemm& g) {
   return {.b_in_place = b_in_place(g),
+          .b_into_l2 = b_into_l2(g),
           .b_by_panels = b_by_panels(g),
           .far_a = a_is_far(g),
           .far_b = b_is_far(g),
@@ -270,32 +280,24 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   }
 }
 
-// The product where B is read in place, one column of tiles after the other. The last tiles of each ask for a cache
-// line each of every row of the next one; if there are too few tiles, the last one does for all.
+// The product where B is read in place, one column of tiles after the other. Each tile asks for some rows of the next.
 static inline void multiply_in_place(const StripProduct& s) {
-  const index_t panels = row_panels(s.mc).count();
+  const index_t panels = row_panels(s.mc).count(), share = ceil_div(s.kc, panels);
+  const TileTable& whole = tile_table(s.ways.b_into_l2 ? Source::fetching_l2 : Source::fetching);
   for (index_t jc = 0; jc < s.nc;) {
-    const int nr = static_cast<int>(min(next_part(ceil_div(s.nc - jc, VL), NV) * VL, s.nc - jc));
+    const int nv = static_cast<int>(next_part(ceil_div(s.nc - jc, VL), NV));
+    const int nr = static_cast<int>(min(nv * VL, s.nc - jc));
     const ConstMatrix next = jc + nr < s.nc ? at(s.B, 0, jc + nr) : at(s.B, s.kc, 0);
-    for (index_t ir = 0, q = 1; ir < s.mc; ++q) {
+    // The last columns, if they are not whole registers, ask for nothing: only the next part of K is left.
+    const TileTable& table = nr % VL ? tile_table(Source::direct_edge) : whole;
+    for (index_t ir = 0, q = 0; ir < s.mc; ++q) {
       const int mr = static_cast<int>(next_part(s.mc - ir, MR));
       TileOperands op = a_operand(s, ir, mr);
-      op.b = op.ahead = at(s.B, 0, jc).data;
-      op.b_k = s.B.row_stride;
-      const Matrix C = at(s.C, ir, jc);
-      const index_t line = panels - q;
-      const bool for_all = line == 0 && panels < LINES;
-      if (for_all || (line < LINES && panels >= LINES)) {
-        // The last column of each line's worth: where rows straddle lines, the first ones have come with these columns.
-        op.ahead = next.data + (for_all ? 0 : line * LINE) + min(LINE, NR) - 1;
-        op.ahead_k = s.B.row_stride;
-      }
-      if (nr % VL)  // the last columns: only the next part of K is left to be asked for
-        tile<Source::direct_edge>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      else if (for_all)
-        tile<Source::fetching_row>(mr, nr, s.kc, op, s.alpha, s.beta, C);
-      else
-        tile<Source::fetching>(mr, nr, s.kc, op, s.alpha, s.beta, C);
+      op.b = at(s.B, 0, jc).data;
+      op.b_k = op.ahead_k = s.B.row_stride;
+      op.ahead = at(next, q * share, 0).data;
+      op.every = panels;
+      run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, s.kc, op, s.alpha, s.beta, at(s.C, ir, jc));
       ir += mr;
     }
     jc += nr;

@@ -19,8 +19,9 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   const index_t a_row = packed || columns ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows;
   const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
-  constexpr bool asks_for_next = source == Source::next_b;
-  const index_t b_k = packed || rows || asks_for_next ? nv * VL : op.b_k;
+  constexpr bool next_b = source == Source::next_b;
+  constexpr bool asks_for_next = next_b || source == Source::fetching || source == Source::fetching_l2;
+  const index_t b_k = packed || rows || next_b ? nv * VL : op.b_k;
   const int tail = result.tail;
   constexpr bool edge = source == Source::direct_edge, overlaps = edge && nv > 1;
   const index_t last = overlaps ? (nv - 2) * VL + tail : (nv - 1) * VL;  // where the last register of a row begins
@@ -45,16 +46,9 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying;
-  constexpr bool fetches = source == Source::fetching || source == Source::fetching_row;
-  constexpr int lines_ahead = source == Source::fetching_row ? LINES : 1;
   const float* ahead = op.ahead;
   const index_t beside = copies && asks_for_b ? op.ahead - op.b : nv * VL;
   const auto step = [&](index_t k) __attribute__((always_inline)) {
-    if (fetches) {
-#pragma GCC unroll 4
-      for (int l = 0; l < lines_ahead; ++l) __builtin_prefetch(ahead + l * LINE, 0, 2);  // into L2: L1 is full
-      ahead += op.ahead_k;
-    }
     // Where A is far, its rows arrive too late: ask for the next panel's, a cache line every so many
     // steps.
     if (source == Source::far_rows && k % LINE == 0)
@@ -89,9 +83,14 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   do {
     index_t end = kc;
     if (asks_for_next) {
+      // The last column of each line's worth: where rows straddle lines, the first ones came with the columns before.
 #pragma GCC unroll 4
-      for (int j = 0; j < nv * VL; j += LINE) __builtin_prefetch(ahead + j, 0, 2);
-      __builtin_prefetch(ahead + nv * VL - 1, 0, 2);
+      for (int j = LINE - 1; j < nv * VL; j += LINE)
+        if (source == Source::fetching)
+          __builtin_prefetch(ahead + j);
+        else
+          __builtin_prefetch(ahead + j, 0, 2);
+      if (next_b) __builtin_prefetch(ahead, 0, 2);
       ahead += op.ahead_k;
       end = min(kc, k + op.every);
     }

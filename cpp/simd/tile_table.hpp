@@ -29,8 +29,8 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Source::fetching, fetching_row: what will be wanted later, from one step to the next ahead_k further on; next_b:
-  // the same after every `every` steps; copying, with AVX2 or AVX-512: what to ask for at the first step.
+  // Source::fetching, fetching_l2, next_b: rows that will be wanted later, one at every `every` steps, ahead_k further
+  // on; copying, with AVX2 or AVX-512: what to ask for at the first step.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
   index_t every = 0;
@@ -45,10 +45,10 @@ enum class Source {
   copying,  // any strides of A, rows of B in whole registers, and what was read is left as a panel for the next tiles
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
   columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
-  direct_edge,   // like direct, any number of columns
-  fetching,      // like direct; what `ahead` names is asked for
-  fetching_row,  // the same, a whole row of a panel at every step
-  streaming,     // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
+  direct_edge,  // like direct, any number of columns
+  fetching,     // like direct; a row of what is read next is asked for now and then
+  fetching_l2,  // the same, into L2 only
+  streaming,    // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
 };
 // What a build may do with B, see blocking.hpp: with AVX2 a copy is always cheaper, with AVX-512 the CPU decides.
 constexpr bool reads_b_in_place = !avx2 && !study;

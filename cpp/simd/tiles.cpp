@@ -13,7 +13,7 @@ constexpr int tallest(Source source) {
 constexpr bool is_used(Source source) {
   if (source == Source::far_packed || source == Source::far_rows || source == Source::columns) return !study;
   if (source == Source::next_b) return asks_for_b;
-  if (source == Source::fetching || source == Source::fetching_row) return reads_b_in_place;
+  if (source == Source::fetching || source == Source::fetching_l2) return reads_b_in_place;
   return true;
 }
 
