@@ -139,8 +139,8 @@ static inline Blocks cache_blocks(const Gemm& g) {
     if (VL == 16 && tuned_for_intel() && b_beyond_l2(g))
       return {MR, NR, round_up(g.M, MR), equal_part(g.K, 64, 1), g.N};
     // What stays in half of L2: two columns of tiles, a row of which may touch one more line, and all rows of A. Where
-    // rows of B are a multiple of 8 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
-    const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 2048 == 0;
+    // rows of B are a multiple of 4 KiB apart, they share few sets of L2: measured, best with 256 to 384 of them.
+    const bool share_sets = g.B.row_stride != 0 && g.B.row_stride % 1024 == 0;
     const index_t fitting = cache.l2 / 2 / ((2 * (NR + LINE) + g.M) * bytes);
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
