@@ -69,7 +69,7 @@ static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t colum
 // sums(M,N) = A(M,kc)·B(kc,N); `panels`: room for a slice of B, where its rows are not contiguous.
 static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels, float* sums) {
   const Cut registers = column_panels(g.N);
-  const Cut rows = {g.M, height(registers.size(0))};  // no panel is wider than the first
+  const Cut rows = {g.M, height(registers.size(0), tallest(g.A))};  // no panel is wider than the first
   const index_t slice = slice_steps(g);
   const bool in_place = g.B.col_stride == 1;
   for (index_t k = 0; k < kc; k += slice) {

@@ -18,14 +18,13 @@ static Blocks blocks(const Gemm&) { return {MR, NR, 0, 0, 0}; }
 // fast so, measured on a Zen 3; with AVX-512, 9 to 12 rows, not measured.
 static index_t width(index_t rows) { return avx2 && rows > MR && rows <= height(2) ? 2 : NV; }
 
-// Whether elements of A are read down its columns, and no tile ends within a register; and how high tiles are then.
+// Whether elements of A are read down its columns, and no tile ends within a register.
 static bool by_columns(const Gemm& g) { return !study && g.A.row_stride == 1 && g.A.col_stride != 1 && g.N % VL == 0; }
-static int tallest(const Gemm& g) { return by_columns(g) ? TALLEST : TALL; }
 
 // Tiles first..last-1, numbered down the columns of C, so that neighbours share the columns of B they read.
 static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
   const bool columns = by_columns(g);
-  const int most = tallest(g);
+  const int most = tallest(g.A);
   index_t tile = 0;
   for (index_t j = 0; j < g.N;) {
     const index_t nv = next_part(ceil_div(g.N - j, VL), width(g.M));
@@ -63,7 +62,7 @@ static void multiply(const Gemm& g) {
   }
   index_t tiles = 0;
   const Cut widths = {ceil_div(g.N, VL), width(g.M)};
-  for (index_t p = 0; p < widths.count(); ++p) tiles += ceil_div(g.M, height(widths.size(p), tallest(g)));
+  for (index_t p = 0; p < widths.count(); ++p) tiles += ceil_div(g.M, height(widths.size(p), tallest(g.A)));
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
     const TeamThread team_thread(g.team);

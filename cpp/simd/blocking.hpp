@@ -93,7 +93,8 @@ static inline bool a_is_far(const Gemm& g) {
 // of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but 0.95
 // where B has some four times the size of L2.
 static inline bool b_is_far(const Gemm& g) {
-  return avx2 && asks_for_b && cache_sizes().l2 < 1 << 20 && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
+  return avx2 && asks_for_b && cache_sizes().l2 < 1 << 20 && g.B.col_stride == 1 &&
+         g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
 // Rows of a far B that are a multiple of 4 KiB apart share sets of L1 and L2: what is asked for evicts itself before

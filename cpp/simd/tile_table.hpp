@@ -82,16 +82,17 @@ struct TileResult {
 using TileFunction = void (*)(index_t kc, const TileOperands&, const TileResult&);
 
 // Rows of a tile of nv registers. A panel of A has at most MR. Where there are no panels, narrow tiles are taller, as
-// many rows as there are accumulators for, so that there are fewer tiles: 12, for an address each of 16 did not stay in
-// registers; elements of a column, which need only one address, 16. More were not tried.
-constexpr int TALL = 12, TALLEST = 16;
+// many rows as there are accumulators for, so that there are fewer tiles, but not more than 16: more were not tried.
+constexpr int TALL = 16;
 constexpr int height(index_t nv, int most = TALL) {
   const int rows = MR * NV / static_cast<int>(nv);
   return rows < most ? rows : most;
 }
+// And where A is read in place: of rows that are a multiple of 4 KiB apart a set of L1 holds 8, or 12.
+static inline int tallest(const ConstMatrix& A) { return A.row_stride % 1024 ? TALL : 8; }
 
 struct TileTable {
-  TileFunction at[TALLEST * NV];  // [(mr - 1) * NV + nv - 1]; nullptr: no tile is that tall
+  TileFunction at[TALL * NV];  // [(mr - 1) * NV + nv - 1]; nullptr: no tile is that tall
 };
 struct TileTables {
   TileTable of[SOURCES];

@@ -7,8 +7,8 @@
 
 namespace fb::FB_VARIANT {
 
-constexpr int tallest(Source source) {
-  return source == Source::columns ? TALLEST : source == Source::direct || source == Source::direct_edge ? TALL : MR;
+constexpr int most_rows(Source source, int nv) {
+  return source == Source::columns || source == Source::direct || source == Source::direct_edge ? height(nv) : MR;
 }
 constexpr bool is_used(Source source) {
   if (source == Source::far_packed || source == Source::far_rows || source == Source::columns) return !study;
@@ -19,7 +19,7 @@ constexpr bool is_used(Source source) {
 
 template <Source source, int mr, int nv>
 constexpr TileFunction tile_of_size() {
-  if constexpr (is_used(source) && mr <= height(nv, tallest(source))) return compute_tile<mr, nv, source>;
+  if constexpr (is_used(source) && mr <= most_rows(source, nv)) return compute_tile<mr, nv, source>;
   return nullptr;
 }
 template <Source source, int... i>
@@ -28,7 +28,7 @@ constexpr TileTable table(Indices<i...>) {
 }
 template <int... source>
 constexpr TileTables tables(Indices<source...>) {
-  return {{table<static_cast<Source>(source)>(IndicesBelow<TALLEST * NV>::type{})...}};
+  return {{table<static_cast<Source>(source)>(IndicesBelow<TALL * NV>::type{})...}};
 }
 constinit const TileTables tile_tables = tables(IndicesBelow<SOURCES>::type{});
 
