@@ -39,6 +39,7 @@ static Strategy find_strategy(const char* algo) {
 
 // Whether two elements of C share an address: whether some di rows (fewer than `rows`) are as far as some dj columns.
 static bool overlaps_itself(index_t rows, index_t columns, index_t row_stride, index_t col_stride) {
+  if ((col_stride == 1 && row_stride >= columns) || (row_stride == 1 && col_stride >= rows)) return false;
   const index_t common = std::gcd(row_stride, col_stride);
   if (common == 0) return rows > 1 || columns > 1;
   return std::abs(col_stride) / common < rows && std::abs(row_stride) / common < columns;

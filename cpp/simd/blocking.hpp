@@ -209,10 +209,19 @@ static inline StripProduct strip_product(const Gemm& g, const Blocks& block, con
           .b_strip = b_strip};
 }
 
-// Rows ir..ir+mr-1 of A as a tile reads them.
-static inline TileOperands a_operand(const StripProduct& s, index_t ir, int mr) {
-  if (s.a_block) return {s.a_block + ir * s.kc, 1, mr, nullptr, 0};
-  return {at(s.A, ir, 0).data, s.A.row_stride, s.A.col_stride, nullptr, 0};
+// What tiles read. One for all of a strip: a tile with K = 64 takes some 400 cycles, and setting up a new one 40 of
+// them.
+static inline TileOperands operands(const StripProduct& s) {
+  return {nullptr, s.a_block ? 1 : s.A.row_stride, s.A.col_stride, nullptr, 0};
+}
+// Rows ir..ir+mr-1 of A.
+static inline void take_rows(TileOperands& op, const StripProduct& s, index_t ir, int mr) {
+  if (s.a_block) {
+    op.a = s.a_block + ir * s.kc;
+    op.a_k = mr;
+  } else {
+    op.a = s.A.data + ir * s.A.row_stride;
+  }
 }
 
 // The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
@@ -237,18 +246,12 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
                                       : direct       ? Source::direct
                                       : s.ways.far_a ? Source::far_rows
                                                      : Source::rows);
-  // One for all tiles: a tile with K = 64 takes some 400 cycles, and setting up a new one 40 of them.
-  TileOperands op = {nullptr, s.a_block ? 1 : s.A.row_stride, s.A.col_stride, nullptr, 0};
+  TileOperands op = operands(s);
   const auto multiply_tile = [&](index_t ir, int mr, index_t turn, index_t jr, int nv) {
     const int nr = static_cast<int>(min(nv * VL, s.nc - jr));
     float* const panel = s.ways.b_by_panels ? s.b_strip : s.b_strip + jr * s.kc;
     const TileTable* table = &usual;
-    if (s.a_block) {
-      op.a = s.a_block + ir * s.kc;
-      op.a_k = mr;
-    } else {
-      op.a = s.A.data + ir * s.A.row_stride;
-    }
+    take_rows(op, s, ir, mr);
     op.b = panel;
     op.b_k = nv * VL;
     if (turn == 0 && copying && nr % VL) {
@@ -285,19 +288,20 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
 static inline void multiply_in_place(const StripProduct& s) {
   const index_t panels = row_panels(s.mc).count(), share = ceil_div(s.kc, panels);
   const TileTable& whole = tile_table(s.ways.b_into_l2 ? Source::fetching_l2 : Source::fetching);
+  TileOperands op = operands(s);
+  op.b_k = op.ahead_k = s.B.row_stride;
+  op.every = panels;
   for (index_t jc = 0; jc < s.nc;) {
     const int nv = static_cast<int>(next_part(ceil_div(s.nc - jc, VL), NV));
     const int nr = static_cast<int>(min(nv * VL, s.nc - jc));
     const ConstMatrix next = jc + nr < s.nc ? at(s.B, 0, jc + nr) : at(s.B, s.kc, 0);
     // The last columns, if they are not whole registers, ask for nothing: only the next part of K is left.
     const TileTable& table = nr % VL ? tile_table(Source::direct_edge) : whole;
+    op.b = at(s.B, 0, jc).data;
     for (index_t ir = 0, q = 0; ir < s.mc; ++q) {
       const int mr = static_cast<int>(next_part(s.mc - ir, MR));
-      TileOperands op = a_operand(s, ir, mr);
-      op.b = at(s.B, 0, jc).data;
-      op.b_k = op.ahead_k = s.B.row_stride;
+      take_rows(op, s, ir, mr);
       op.ahead = at(next, q * share, 0).data;
-      op.every = panels;
       run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, s.kc, op, s.alpha, s.beta, at(s.C, ir, jc));
       ir += mr;
     }
