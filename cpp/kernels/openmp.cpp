@@ -32,42 +32,48 @@ static index_t strip_columns(const Gemm& g, const Blocks& block) {
   return share >= 2 * NR ? round_up(share, VL) : equal_part(g.N, most, NR);
 }
 
-// Where B is read in place or a panel at a time, each thread takes columns of its own and waits for nobody. An A that
-// needs packing is packed first, as many parts of K at a time as a bounded workspace holds.
+// Where B is read in place or a panel at a time, each thread takes columns of its own and waits for nobody. If these
+// are few, an A that needs packing is packed together, as many parts of K at a time as a bounded workspace holds; else
+// each packs it for itself: what another has packed comes out of its L2, which on virtual CPUs took up to a tenth of
+// the time.
 static void run_by_columns(const Gemm& g, const Blocks& block) {
   constexpr index_t most = (8 << 20) / sizeof(float);
+  const bool together = g.N < columns_worth_packing * g.threads;
   const index_t part = a_floats(g, block), parts = ceil_div(g.K, block.KC);
-  const index_t at_once = part ? max(1, min(parts, most / part)) : parts;
+  const index_t at_once = part && together ? max(1, min(parts, most / part)) : 1;
   const index_t panels = row_panels(g.M).count(), groups = ceil_div(panels, SIDE), registers = ceil_div(g.N, VL);
   const Ways how = ways(g);
   const index_t for_a = round_up(part * at_once, LINE), for_b = round_up(b_floats(g, block), LINE);
-  const Workspace workspace(for_a + g.threads * for_b);
+  const Workspace workspace((together ? 1 : g.threads) * for_a + g.threads * for_b);
 #pragma omp parallel num_threads(g.threads)
-  for (index_t first = 0; first < parts; first += at_once) {
+  {
     const TeamThread team_thread(g.team);
-    const index_t last = min(parts, first + at_once);
-    const auto a_block = [&](index_t q) { return part ? workspace.data() + (q - first) * part : nullptr; };
-    if (part)
-#pragma omp for schedule(static)  // its closing barrier: the blocks are packed
-      for (index_t n = first * groups; n < last * groups; ++n) {
-        const index_t q = n / groups, pc = q * block.KC;
-        pack_a_panels(g.M, min(block.KC, g.K - pc), at(g.A, 0, pc), n % groups * SIDE, a_block(q));
-      }
     const index_t thread = omp_get_thread_num();
     const index_t jc = registers * thread / g.threads * VL;
     const index_t nc = min(registers * (thread + 1) / g.threads * VL, g.N) - jc;
-    for (index_t q = first; q < last; ++q) {
+    float* const b_strip = workspace.data() + thread * for_b;
+    float* const a_blocks = workspace.data() + g.threads * for_b + (together ? 0 : thread * for_a);
+    for (index_t q = 0; q < parts; ++q) {
       const index_t pc = q * block.KC;
-      StripProduct product =
-          strip_product(g, block, how, 0, pc, jc, a_block(q), workspace.data() + for_a + thread * for_b);
+      float* const a_block = part ? a_blocks + q % at_once * part : nullptr;
+      if (part && !together) pack_a_block(g.M, min(block.KC, g.K - pc), at(g.A, 0, pc), a_block);
+      if (part && together && q % at_once == 0) {
+        if (q > 0) {
+#pragma omp barrier  // nobody repacks what another still reads
+        }
+#pragma omp for schedule(static)  // its closing barrier: the blocks are packed
+        for (index_t n = q * groups; n < min(parts, q + at_once) * groups; ++n) {
+          const index_t p = n / groups;
+          pack_a_panels(g.M, min(block.KC, g.K - p * block.KC), at(g.A, 0, p * block.KC), n % groups * SIDE,
+                        a_blocks + (p - q) * part);
+        }
+      }
+      StripProduct product = strip_product(g, block, how, 0, pc, jc, a_block, b_strip);
       product.nc = nc;
       if (how.b_in_place)
         multiply_in_place(product);
       else
         multiply_strip(product, 0, panels);
-    }
-    if (last < parts) {
-#pragma omp barrier  // nobody repacks what another still reads
     }
   }
 }
