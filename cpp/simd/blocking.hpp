@@ -94,12 +94,15 @@ static inline bool a_is_far(const Gemm& g) {
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
 }
 
-// Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond L2. Then groups of row panels
-// take their turns with a panel of B, as they do where A is packed: the first tile copies it, the others ask for rows
-// of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but 0.95
-// where B has some four times the size of L2.
+// What AVX2 does with a B beyond L2 depends on the core: measured on a Zen 3, whose L2 has 512 KiB, and on a Zen 5.
+static inline bool large_l2() { return cache_sizes().l2 >= 1 << 20; }
+
+// Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond a small L2. Then groups of row
+// panels take their turns with a panel of B, as they do where A is packed: the first tile copies it, the others ask for
+// rows of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but
+// 0.95 where B has some four times the size of L2. On a Zen 5 it is 0.96 to 0.99 times as fast.
 static inline bool b_is_far(const Gemm& g) {
-  return avx2 && asks_for_b && cache_sizes().l2 < 1 << 20 && g.B.col_stride == 1 &&
+  return avx2 && asks_for_b && !large_l2() && g.B.col_stride == 1 &&
          g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
@@ -118,10 +121,12 @@ static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d 
 // some rows of it, for a core can have only so many lines on their way from L3. Measured on an Intel Xeon with 2 MiB of
 // L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0
 // at 32 rows; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
+//
+// With AVX2 and a large L2 the tile that copies asks for the next panel by itself, and a panel takes half of L1. On a
+// Zen 5, against strips: 1.01 to 1.02 at 128x768x3072 and 64x3136x576, 1.02 if they come from main memory.
 static inline bool b_by_panels(const Gemm& g) {
-  constexpr bool built = asks_for_b && VL == 16;
-  return built && tuned_for_intel() && !g.of_square && !b_in_place(g) && g.M <= 32 * MR && g.B.col_stride == 1 &&
-         g.N >= 2 * g.M;
+  return asks_for_b && (avx2 ? large_l2() : tuned_for_intel()) && !g.of_square && !b_in_place(g) && g.M <= 256 &&
+         g.B.col_stride == 1 && g.N >= 2 * g.M;
 }
 
 // Floats of a packed strip of B: it is read M/MR times and must stay in L2, beside the panels of A and C, or beside a
@@ -152,7 +157,8 @@ static inline Blocks cache_blocks(const Gemm& g) {
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
   if (b_by_panels(g)) {
-    const index_t fitting = cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
+    const index_t fitting = avx2 ? cache.l1d / 2 / (NR * bytes)
+                                 : cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, kc_max()), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
@@ -240,7 +246,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   else if (!s.packed && !copying)
     pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
-  const bool fetching = copying && (s.ways.far_b || s.ways.b_by_panels);
+  const bool fetching = copying && (s.ways.far_b || (s.ways.b_by_panels && !avx2));
   const index_t group = s.ways.b_by_panels ? last - first : s.ways.groups || s.ways.far_b ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and after how many steps
   // one: a whole number of rounds, the same or fewer, so that none is left out.
