@@ -123,8 +123,8 @@ MUTANTS = [
     Mutant(
         "B in place: a team's parts of K all read the first of B",
         "cpp/kernels/openmp.cpp",
-        "how, 0, pc, jc, a_block(q)",
-        "how, 0, 0 * pc, jc, a_block(q)",
+        "how, 0, pc, jc, a_block, b_strip",
+        "how, 0, 0 * pc, jc, a_block, b_strip",
         "test_strategies.py",
         never_at="v3",
     ),
@@ -226,10 +226,18 @@ MUTANTS = [
     Mutant(
         "race: the team shares one panel of B",
         "cpp/kernels/openmp.cpp",
-        "workspace.data() + for_a + thread * for_b);\n      product.nc",
-        "workspace.data() + for_a + 0 * thread * for_b);\n      product.nc",
+        "workspace.data() + thread * for_b",
+        "workspace.data() + 0 * thread * for_b",
         "test_tuning.py",
         only_at="v4",
+    ),
+    Mutant(
+        "race: threads that pack A each for itself share the block",
+        "cpp/kernels/openmp.cpp",
+        "(together ? 0 : thread * for_a)",
+        "(together ? 0 : 0 * thread * for_a)",
+        "test_strategies.py::test_teams_do_not_race",
+        never_at="v3",
     ),
     Mutant(
         "the last row of a thread's own is left out",
