@@ -7,6 +7,7 @@
 #include <cfenv>
 
 #include "core.hpp"
+#include "small_products.hpp"
 #include "team.hpp"
 
 namespace fb {
@@ -45,22 +46,25 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
 
 Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int threads) {
   int raised = 0;
-  Team team(threads, &raised);
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
-#pragma omp parallel num_threads(threads)
   {
-    const TeamThread team_thread(&team);
+    Team team(threads, &raised);
+#pragma omp parallel num_threads(threads)
+    {
+      const TeamThread team_thread(&team);
 #pragma omp for schedule(dynamic, turn)
-    for (index_t i = 0; i < batch.count; ++i) {
-      if (status.load(std::memory_order_relaxed) != Status::done) continue;
-      Gemm job = item(batch, i);
-      job.threads = 1;
-      const Status ended = run_item(algorithm, batch, job);
-      if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
+      for (index_t i = 0; i < batch.count; ++i) {
+        if (status.load(std::memory_order_relaxed) != Status::done) continue;
+        Gemm job = item(batch, i);
+        job.threads = 1;
+        const Status ended = run_item(algorithm, batch, job);
+        if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
+      }
     }
   }
+  note_product(flops_of(batch.first) * static_cast<double>(batch.count), threads);  // the team is awake
   if (raised) std::feraiseexcept(raised);
   return status;
 }

@@ -85,7 +85,7 @@ bool small_team_pays(double flops) {
 }
 
 void note_product(double flops, int threads) {
-  if (threads == 1 && caller.asked_for == 0) return;  // nobody asked, or nobody will: reading the clock takes 20 ns
+  if (threads == 1 && caller.asked_for == 0) return;  // nobody asked about it, and reading the clock takes 20 ns
   caller.ended = Clock::now();
   if (threads > 1) caller.team_ended = caller.ended;
   if (caller.asked_for != flops) return;

@@ -204,7 +204,7 @@ MUTANTS = [
         "cpp/simd/pack.cpp",
         "at(B, 0, rest * NR), strip",
         "at(B, 0, 0 * rest * NR), strip",
-        "test_strategies.py::test_b_from_beyond_l2",
+        "test_tuning.py",
         only_at="v3",
     ),
     Mutant(
@@ -237,7 +237,7 @@ MUTANTS = [
         "(together ? 0 : thread * for_a)",
         "(together ? 0 : 0 * thread * for_a)",
         "test_strategies.py::test_teams_do_not_race",
-        never_at="v3",
+        only_at="v4",
     ),
     Mutant(
         "the last row of a thread's own is left out",

@@ -1,8 +1,8 @@
 // openmp — `blocked` on a team of threads that cooperate: the fast parallel sgemm.
 //
 // The course's OpenMP part. Each thread packs strips of B into its own L2 and multiplies them with all of A; an A that
-// needs packing is packed by the team together and shared in L3. Threads start at different strips and draw the rows of
-// a strip piece by piece, so that one that is through with its own strips helps with those of a slower one.
+// needs packing is as a rule packed by the team together and shared in L3. Threads start at different strips and draw
+// the rows of a strip piece by piece, so that one that is through with its own strips helps with those of a slower one.
 // Threads take whole tiles and K is never split between them: the result has the same bits for any number of threads.
 #include <omp.h>
 #include <cstdint>

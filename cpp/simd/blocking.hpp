@@ -38,7 +38,7 @@ static inline bool b_into_l2(const Gemm& g) {
   return tuned_for_intel() || (share_sets && g.N > cache_sizes().l3 / index_t{sizeof(float)} / g.K);
 }
 
-// Whether each column of every panel of A lies within a cache line.
+// Whether columns of a panel of A lie each within a cache line: of all panels but the last, which begins anywhere.
 static inline bool columns_within_lines(const ConstMatrix& A) {
   const auto first = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(A.data) / sizeof(float));
   return LINE % MR == 0 && first % MR == 0 && A.col_stride % MR == 0;
@@ -94,15 +94,16 @@ static inline bool a_is_far(const Gemm& g) {
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
 }
 
-// What AVX2 does with a B beyond L2 depends on the core: measured on a Zen 3, whose L2 has 512 KiB, and on a Zen 5.
-static inline bool large_l2() { return cache_sizes().l2 >= 1 << 20; }
+// How AVX2 best fetches B depends on the core: measured on a Zen 3, whose L2 has 512 KiB, and on a Zen 5 with 1 MiB.
+// Those of Intel were not, and do as the Zen 3 does.
+static inline bool avx2_by_panels() { return avx2 && cache_sizes().l2 >= 1 << 20 && !tuned_for_intel(); }
 
-// Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond a small L2. Then groups of row
+// Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond L2. Then groups of row
 // panels take their turns with a panel of B, as they do where A is packed: the first tile copies it, the others ask for
 // rows of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but
 // 0.95 where B has some four times the size of L2. On a Zen 5 it is 0.96 to 0.99 times as fast.
 static inline bool b_is_far(const Gemm& g) {
-  return avx2 && asks_for_b && !large_l2() && g.B.col_stride == 1 &&
+  return avx2 && asks_for_b && !avx2_by_panels() && g.B.col_stride == 1 &&
          g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
@@ -122,10 +123,10 @@ static inline index_t kc_max() { return min(avx2 ? 512 : 768, cache_sizes().l1d 
 // L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0
 // at 32 rows; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
 //
-// With AVX2 and a large L2 the tile that copies asks for the next panel by itself, and a panel takes half of L1. On a
-// Zen 5, against strips: 1.01 to 1.02 at 128x768x3072 and 64x3136x576, 1.02 if they come from main memory.
+// With AVX2, of whatever size B is, the tile that copies asks for the next panel by itself, and a panel takes half of
+// L1. On a Zen 5, against strips: 1.01 to 1.02 at 128x768x3072 and 64x3136x576, 1.02 if they come from main memory.
 static inline bool b_by_panels(const Gemm& g) {
-  return asks_for_b && (avx2 ? large_l2() : tuned_for_intel()) && !g.of_square && !b_in_place(g) && g.M <= 256 &&
+  return asks_for_b && (avx2 ? avx2_by_panels() : tuned_for_intel()) && !g.of_square && !b_in_place(g) && g.M <= 256 &&
          g.B.col_stride == 1 && g.N >= 2 * g.M;
 }
 
@@ -302,7 +303,8 @@ static inline void multiply_in_place(const StripProduct& s) {
   const TileTable& whole = tile_table(s.ways.b_into_l2 ? Source::fetching_l2 : Source::fetching);
   TileOperands op = operands(s);
   op.b_k = op.ahead_k = s.B.row_stride;
-  op.every = panels;
+  constexpr index_t round = steps_of(Source::fetching);
+  op.every = max(round, panels / round * round);
   for (index_t jc = 0; jc < s.nc;) {
     const int nv = static_cast<int>(next_part(ceil_div(s.nc - jc, VL), NV));
     const int nr = static_cast<int>(min(nv * VL, s.nc - jc));

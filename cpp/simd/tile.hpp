@@ -84,13 +84,16 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     index_t end = kc;
     if (asks_for_next) {
       // The last column of each line's worth: where rows straddle lines, the first ones came with the columns before.
-#pragma GCC unroll 4
-      for (int j = LINE - 1; j < nv * VL; j += LINE)
+      const auto ask = [&](int j) __attribute__((always_inline)) {
         if (source == Source::fetching)
           __builtin_prefetch(ahead + j);
         else
           __builtin_prefetch(ahead + j, 0, 2);
-      if (next_b) __builtin_prefetch(ahead, 0, 2);
+      };
+#pragma GCC unroll 4
+      for (int j = LINE - 1; j < nv * VL; j += LINE) ask(j);
+      if (nv * VL % LINE) ask(nv * VL - 1);
+      if (next_b) ask(0);
       ahead += op.ahead_k;
       end = min(kc, k + op.every);
     }

@@ -19,8 +19,7 @@ constexpr int MR = 4, NV = 3;  // 12 + 3 + 1 of 16: 7 loads to 12 FMAs, where 6 
 constexpr int MR = 6, NV = 2;  // 12 + 2 + 1 of 16, and one for products, which are not fused with the sum
 #endif
 constexpr int NR = NV * VL;
-constexpr int LINE = 64 / sizeof(float);       // elements of a cache line
-constexpr int LINES = (NR + LINE - 1) / LINE;  // that a row of a panel of B takes
+constexpr int LINE = 64 / sizeof(float);  // elements of a cache line
 
 // Element (i,k) of A is a[i*a_row + k*a_k]; row k of B starts at b[k*b_k] and its elements are adjacent.
 struct TileOperands {
