@@ -91,14 +91,19 @@ static bool few(const Gemm& g) {
          narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
 }
 
-// Of 5 to 8 rows, or columns, beside a large operand: whether `blocked` is the one for them. It reads that in place, in
-// parts of K so short that the hardware fetches all rows of a part ahead: measured on an Intel Xeon, 1.2 to 1.9 times
-// as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700; 0.9 to 0.95 up to 128 columns. With the rows of C
-// scattered it is 0.8 to 0.9 times as fast.
+// Of few rows, or columns, beside a large operand: whether `blocked` is the one for them, which reads that in place and
+// asks for it ahead. For 5 to 8 of them, on an Intel Xeon, in parts of K so short that the hardware fetches all rows of
+// a part: 1.2 to 1.9 times as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700; 0.9 to 0.95 up to 128
+// columns, 0.8 to 0.9 with the rows of C scattered. On a Zen 5, beyond half of L3, from 3 on: 1.2 to 2.2 times as fast
+// at 3 and 4 rows, on two threads up to 3 times, but 0.9 where rows of the large operand share sets of the caches; 1.0
+// to 1.5 at 5 to 8. Without AVX-512 that was not measured.
 static bool few_in_blocks(const Gemm& g) {
-  const bool rows_of_c = (g.M <= g.N ? g.C.col_stride : g.C.row_stride) == 1;
-  const index_t many = std::max(g.M, g.N);
-  return g.K >= dot_steps && many > 128 && rows_of_c && is_intel() && many * g.K > small_elements();
+  const bool wide = g.M <= g.N;
+  const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
+  if (!has_avx512() || g.K < dot_steps || many <= 128) return false;
+  if (is_intel()) return few > 4 && (wide ? g.C.col_stride : g.C.row_stride) == 1 && many * g.K > small_elements();
+  const bool share_sets = (wide ? g.B.row_stride : g.A.col_stride) % 1024 == 0;
+  return few > (share_sets ? 4 : 2) && many * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
 }
 
 // Rows of the job as `blocked` turns it (oriented() in simd/blocking.hpp): what its threads share.
@@ -121,7 +126,7 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
   // can.
   if (columns_contiguous && !rows_contiguous) return few <= 4 || !transposed ? "dot" : nullptr;
   const bool in_cache = many * K <= cache_sizes().l2 / index_t{sizeof(float)};
-  return rows_contiguous && (few <= 4 || (!in_cache && !blocks)) ? "skinny" : nullptr;
+  return rows_contiguous && !blocks && (few <= 4 || !in_cache) ? "skinny" : nullptr;
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
