@@ -81,7 +81,8 @@ struct TileResult {
 using TileFunction = void (*)(index_t kc, const TileOperands&, const TileResult&);
 
 // Rows of a tile of nv registers. A panel of A has at most MR. Where there are no panels, narrow tiles are taller, as
-// many rows as there are accumulators for, so that there are fewer tiles, but not more than 16: more were not tried.
+// many rows as there are accumulators for, so that there are fewer tiles, but not more than 16: of 24 GCC 12 keeps some
+// on the stack, 0.3 to 0.5 times as fast.
 constexpr int TALL = 16;
 constexpr int height(index_t nv, int most = TALL) {
   const int rows = MR * NV / static_cast<int>(nv);
