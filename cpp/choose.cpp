@@ -52,7 +52,7 @@ static bool has_avx512() {
   return has;
 }
 
-// Intel's cores with AVX-512 are another matter where B comes from far, see simd/blocking.hpp.
+// Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
 static bool is_intel() {
   static const bool is = has_avx512() && tuned_for_intel();
   return is;
@@ -106,7 +106,7 @@ static bool few_in_blocks(const Gemm& g) {
   return few > (share_sets ? 4 : 2) && many * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
 }
 
-// Rows of the job as `blocked` turns it (oriented() in simd/blocking.hpp): what its threads share.
+// Rows of the job as `blocked` turns it (oriented() in simd/ways.hpp): what its threads share.
 static index_t rows_to_share(const Gemm& g, bool upright) {
   const ConstMatrix A = upright ? g.A : ConstMatrix{g.B.data, g.B.col_stride, g.B.row_stride};
   const ConstMatrix B = upright ? g.B : ConstMatrix{g.A.data, g.A.col_stride, g.A.row_stride};

@@ -49,7 +49,7 @@ enum class Source {
   fetching_l2,  // the same, into L2 only
   streaming,    // like direct, for a B that comes from main memory; its sizes are in kernels/skinny.cpp
 };
-// What a build may do with B, see blocking.hpp: with AVX2 a copy is always cheaper, with AVX-512 the CPU decides.
+// What a build may do with B, see ways.hpp: with AVX2 a copy is always cheaper, with AVX-512 the CPU decides.
 constexpr bool reads_b_in_place = !avx2 && !study;
 constexpr bool asks_for_b = VL >= 8 && !study;
 // Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
