@@ -63,10 +63,10 @@ static inline void run_of_row(const Gemm& g, const float* a, const float* b, flo
 // Fewer than VL columns.
 static inline void part_of_row(const Gemm& g, const float* a, const float* b, float* c, int count) {
   vec sum = {};
-  for (index_t k = 0; k < g.K; ++k, a += g.A.col_stride, b += g.B.row_stride) sum += *a * load_partial(b, count);
+  for (index_t k = 0; k < g.K; ++k, a += g.A.col_stride, b += g.B.row_stride) sum += *a * load_ends(b, count);
   sum *= g.alpha;
-  if (g.beta != 0) sum += g.beta * load_partial(c, count);
-  store_partial(c, sum, count);
+  if (g.beta != 0) sum += g.beta * load_ends(c, count);
+  store_ends(c, sum, count);
 }
 
 // Elements by which a row of C begins past a multiple of a register's size.

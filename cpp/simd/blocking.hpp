@@ -129,7 +129,9 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, asking / round * round);
   const bool direct = !s.a_block && s.A.col_stride != 1;
-  const TileTable& usual = tile_table(s.a_block      ? s.ways.far_a ? Source::far_packed : Source::packed
+  // With AVX2, nothing asks for panels of A: PERF
+  const bool far_panels = s.ways.far_a && !avx2;
+  const TileTable& usual = tile_table(s.a_block      ? far_panels ? Source::far_packed : Source::packed
                                       : direct       ? Source::direct
                                       : s.ways.far_a ? Source::far_rows
                                                      : Source::rows);

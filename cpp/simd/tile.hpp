@@ -23,7 +23,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   constexpr bool asks_for_next = next_b || source == Source::fetching || source == Source::fetching_l2;
   const index_t b_k = packed || rows || next_b ? nv * VL : op.b_k;
   const int tail = result.tail;
-  constexpr bool edge = source == Source::direct_edge, overlaps = edge && nv > 1;
+  constexpr bool edge = source == Source::direct_edge, overlaps = edge && nv > 1, ends = edge && nv == 1;
   const index_t last = overlaps ? (nv - 2) * VL + tail : (nv - 1) * VL;  // where the last register of a row begins
   const auto column = [&](int v) __attribute__((always_inline)) { return v == nv - 1 ? last : v * VL; };
   // Rows of A, each reached from the group of four that it is in: a pointer to every fourth, a_row and its multiples up
@@ -61,7 +61,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
-      b_row[v] = edge && nv == 1 ? load_partial(b, tail) : load(b + column(v));
+      b_row[v] = ends ? load_ends(b, tail) : load(b + column(v));
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
       // over k is long enough to fetch its part of this row. Of a far B, that has been done: see blocking.hpp.
@@ -114,7 +114,7 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
 #pragma GCC unroll 4
       for (int v = 0; v < nv; ++v) {
         const float* p = result.c + i * result.c_row + column(v);
-        acc[i][v] += beta * (v < nv - 1 || overlaps ? load(p) : load_partial(p, tail));
+        acc[i][v] += beta * (v < nv - 1 || overlaps ? load(p) : ends ? load_ends(p, tail) : load_partial(p, tail));
       }
 #pragma GCC unroll 16
   for (int i = 0; i < mr; ++i) {
@@ -123,6 +123,8 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     for (int v = 0; v < nv - 1; ++v) store(row + v * VL, acc[i][v]);
     if (overlaps || tail == VL)
       store(row + last, acc[i][nv - 1]);
+    else if (ends)
+      store_ends(row + last, acc[i][nv - 1], tail);
     else
       store_partial(row + last, acc[i][nv - 1], tail);
   }
