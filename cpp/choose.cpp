@@ -52,6 +52,13 @@ static bool has_avx512() {
   return has;
 }
 
+static bool has_avx2() {
+  static const bool has = has_avx512() || computes_with("v3");
+  return has;
+}
+
+static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
+
 // Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
 static bool is_intel() {
   static const bool is = has_avx512() && tuned_for_intel();
@@ -96,14 +103,22 @@ static bool few(const Gemm& g) {
 // a part: 1.2 to 1.9 times as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700; 0.9 to 0.95 up to 128
 // columns, 0.8 to 0.9 with the rows of C scattered. On a Zen 5, beyond half of L3, from 3 on: 1.2 to 2.2 times as fast
 // at 3 and 4 rows, on two threads up to 3 times, but 0.9 where rows of the large operand share sets of the caches; 1.0
-// to 1.5 at 5 to 8. Without AVX-512 that was not measured.
+// to 1.5 at 5 to 8. With AVX2, where `blocked` copies rows, measured on a Zen 1: 1.3 to 2.5 times as fast as `skinny`
+// for 5 to 8 of them from main memory, 1.2 at 3 and 4, but 0.8 where rows share sets; and where they share none, the
+// tiles of `microkernel`, which read them in place, are 1.3 to 1.8 times as fast up to 4 MiB, half of L3 there. With
+// SSE2 and NEON nothing was measured.
 static bool few_in_blocks(const Gemm& g) {
-  const bool wide = g.M <= g.N;
-  const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
-  if (!has_avx512() || g.K < dot_steps || many <= 128) return false;
-  if (is_intel()) return few > 4 && (wide ? g.C.col_stride : g.C.row_stride) == 1 && many * g.K > small_elements();
+  const bool wide = g.M <= g.N, adjacent = (wide ? g.C.col_stride : g.C.row_stride) == 1;
+  const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N), large = many * g.K;
+  if (!has_avx2() || g.K < dot_steps || many <= 128) return false;
   const bool share_sets = (wide ? g.B.row_stride : g.A.col_stride) % 1024 == 0;
-  return few > (share_sets ? 4 : 2) && many * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
+  if (!has_avx512()) {
+    const CacheSizes& cache = cache_sizes();
+    const index_t in_place = adjacent && !share_sets ? std::min<index_t>(cache.l3 / 2, 8 * cache.l2) : cache.l2;
+    return few > 4 && large > in_place / index_t{sizeof(float)};
+  }
+  if (is_intel()) return few > 4 && adjacent && large > small_elements();
+  return few > (share_sets ? 4 : 2) && large > cache_sizes().l3 / 2 / index_t{sizeof(float)};
 }
 
 // Rows of the job as `blocked` turns it (oriented() in simd/ways.hpp): what its threads share.
@@ -126,7 +141,7 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
   // can.
   if (columns_contiguous && !rows_contiguous) return few <= 4 || !transposed ? "dot" : nullptr;
   const bool in_cache = many * K <= cache_sizes().l2 / index_t{sizeof(float)};
-  return rows_contiguous && !blocks && (few <= 4 || !in_cache) ? "skinny" : nullptr;
+  return rows_contiguous && !blocks && (few <= 4 || !(in_cache || has_only_avx2())) ? "skinny" : nullptr;
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
@@ -135,8 +150,7 @@ static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, in
 // measured on an Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at
 // 4x64 and 0.9 at 2x16.
 static bool deep_before_flat(const Gemm& g) {
-  static const bool has_avx2 = has_avx512() || computes_with("v3");
-  if (!has_avx2) return false;
+  if (!has_avx2()) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
   if (many <= 4) return few > 1 && rows_of_a && rows_of_b;

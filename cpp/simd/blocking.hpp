@@ -111,6 +111,21 @@ static inline void take_rows(TileOperands& op, const StripProduct& s, index_t ir
   }
 }
 
+// One row panel of A with all of a packed strip: rows ir..ir+mr-1. In lines of its own because with a short K, of 16
+// steps, say, all that is done around a tile shows: PERF
+static inline void multiply_panel(const StripProduct& s, const TileTable& tiles, TileOperands& op, index_t ir, int mr) {
+  take_rows(op, s, ir, mr);
+  const TileFunction* const of_rows = tiles.at + (mr - 1) * NV;
+  op.b = s.b_strip;
+  for (index_t jr = 0; jr < s.nc;) {
+    const int nv = static_cast<int>(next_part(ceil_div(s.nc - jr, VL), NV));
+    op.b_k = nv * VL;
+    run_tile(of_rows[nv - 1], mr, static_cast<int>(min(op.b_k, s.nc - jr)), s.kc, op, s.alpha, s.beta, at(s.C, ir, jr));
+    jr += op.b_k;
+    op.b += op.b_k * s.kc;
+  }
+}
+
 // The part of the product in row panels first..last-1 of A; packs the strip if that has not been done.
 static inline void multiply_strip(StripProduct& s, index_t first, index_t last) {
   const Cut row_cut = row_panels(s.mc);
@@ -143,31 +158,40 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
     take_rows(op, s, ir, mr);
     op.b = panel;
     op.b_k = nv * VL;
-    if (turn == 0 && copying && nr % VL) {
+    if (!copying || turn > asking) {
+      // nothing but multiply, as most tiles do
+    } else if (turn > 0) {
+      table = &tile_table(Source::next_b);
+      const bool none_left = s.ways.b_by_panels && jr + nr == s.nc;  // but the next part of K
+      op.ahead = (none_left ? at(s.B, s.kc + (turn - 1) * share, 0) : at(s.B, (turn - 1) * share, jr + nr)).data;
+      op.ahead_k = s.B.row_stride;
+      op.every = every;
+    } else if (nr % VL) {
       pack_b_panel(nr, s.kc, at(s.B, 0, jr), panel);
-    } else if (turn == 0 && copying) {
+    } else {
       table = &tile_table(Source::copying);
       op.b = s.B.data + jr;
       op.b_k = s.B.row_stride;
       op.b_copy = panel;
       // What comes next; in a panel that has been asked for, a few rows further on, from L2.
       op.ahead = op.b + (asking ? 8 * op.b_k : nr);
-    } else if (turn > 0 && turn <= asking) {
-      table = &tile_table(Source::next_b);
-      const bool none_left = s.ways.b_by_panels && jr + nr == s.nc;  // but the next part of K
-      op.ahead = (none_left ? at(s.B, s.kc + (turn - 1) * share, 0) : at(s.B, (turn - 1) * share, jr + nr)).data;
-      op.ahead_k = s.B.row_stride;
-      op.every = every;
     }
     run_tile(table->at[(mr - 1) * NV + nv - 1], mr, nr, s.kc, op, s.alpha, s.beta, at(s.C, ir, jr));
   };
   const index_t registers = ceil_div(s.nc, VL);
   for (index_t begin = first; begin < last; begin += group) {
-    const index_t end = min(last, begin + group);
+    const index_t end = min(last, begin + group), top = row_cut.start(begin);
+    if (group == 1 && (!copying || begin > first)) {
+      multiply_panel(s, usual, op, top, static_cast<int>(next_part(s.mc - top, MR)));
+      continue;
+    }
     for (index_t r = 0; r < registers;) {
       const int nv = static_cast<int>(next_part(registers - r, NV));
-      for (index_t q = begin; q < end; ++q)
-        multiply_tile(row_cut.start(q), static_cast<int>(row_cut.size(q)), q - first, r * VL, nv);
+      for (index_t q = begin, ir = top; q < end; ++q) {
+        const int mr = static_cast<int>(next_part(s.mc - ir, MR));
+        multiply_tile(ir, mr, q - first, r * VL, nv);
+        ir += mr;
+      }
       r += nv;
     }
   }
