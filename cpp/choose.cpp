@@ -22,19 +22,6 @@ constexpr index_t few_rows = 8;
 // Below this many steps of K the horizontal sums of `dot` cost more than they bring.
 constexpr index_t dot_steps = 128;
 
-// A small C offers a team too few tiles; if K is long, that is cut instead.
-constexpr index_t deep_steps = 2048;
-// Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
-// are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
-// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster. With AVX2 the two are as
-// fast on one thread, and `deep` is up to 1.2 times as fast on two; measured on a Zen 3.
-static index_t deep_edge(const Gemm& g) {
-  const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
-  const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
-  if (contiguous == 2) return far ? 64 : 128;
-  return contiguous == 1 && !far ? 64 : 16;
-}
-
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
 // columns enough to run along.
 constexpr index_t outer_steps = 4, outer_elements = 256 * 256;
@@ -58,6 +45,21 @@ static bool has_avx2() {
 }
 
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
+
+// A small C offers a team too few tiles; if K is long, that is cut instead.
+constexpr index_t deep_steps = 2048;
+// Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
+// are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
+// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster. With AVX2 the two are as
+// fast on one thread, and `deep` is up to 1.2 times as fast on two; measured on a Zen 3. On a Zen 1 so, too, but from
+// main memory, with rows contiguous or not, it is 1.0 to 1.6 times as fast on one thread, 1.1 to 2 on two.
+static index_t deep_edge(const Gemm& g) {
+  const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
+  const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
+  if (has_only_avx2()) return far || contiguous == 2 ? 128 : 64;
+  if (contiguous == 2) return far ? 64 : 128;
+  return contiguous == 1 && !far ? 64 : 16;
+}
 
 // Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
 static bool is_intel() {

@@ -39,11 +39,12 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   const float* b = op.b;
   float* b_copy = op.b_copy;
   // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop. Not where operands
-  // are read in place, as those of small products are, whose C is near.
+  // are read in place, as those of small products are, whose C is near; nor, with AVX2, where C is only written:
+  // measured on a Zen 1, 1.03 to 1.04 times as fast with 16 steps of K, 1.0 from 512 on.
   constexpr bool in_place = source == Source::direct || source == Source::direct_edge || columns;
   if (!in_place && (!avx2 || result.beta != 0))
     for (int i = 0; i < mr; ++i)
-      for (int v = 0; v < nv; v += VL < LINE ? 2 : 1) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
+      for (int v = 0; v < nv; v += LINE / VL) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying;
   const float* ahead = op.ahead;
