@@ -70,8 +70,8 @@ static bool is_intel() {
 // A product whose matrices stay in L2 together needs no copies: measured on a Zen 5 with AVX-512, `microkernel` is 1.02
 // to 1.07 times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond
 // 1 MiB. On a Zen 3 it is 0.76 to 0.98 times as fast from 96^3 on: there, three matrices as large as L1. But with AVX2
-// and columns of A in place, which have tiles of their own, it is 1.0 to 1.05 times as fast at 96^3 to 128^3, from main
-// memory 1.1 to 1.18; measured on a Zen 1.
+// and columns of A in place, it is 1.01 to 1.04 times as fast from 96^3 to 128^3, from main memory 1.0 to 1.2; measured
+// on a Zen 1.
 constexpr index_t small_steps = 512;
 static index_t small_elements(bool columns_of_a = false) {
   const CacheSizes& cache = cache_sizes();
@@ -88,11 +88,10 @@ static bool columns_leave_l1(const Gemm& g, bool upright) {
 }
 
 // Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,
-// with AVX2 all but 4, and copying B is little. Measured on a Zen 3: 1.1 to 2.4 times as fast; but half as fast where
-// rows of A are a multiple of 4 KiB apart, for 12 of them share a set of L1, which holds 8 lines. (Tiles of such rows
-// are 8 high since; not measured again.)
+// with AVX2 all but 4, and copying B is little. Measured on a Zen 3: 1.1 to 2.4 times as fast. Rows of A a multiple of
+// 4 KiB apart share a set of L1, which holds 8 lines, so tiles of them are 8 high: on a Zen 1, 1.04 to 1.16 times.
 static bool narrow(const ConstMatrix& A, index_t columns, bool rows_of_c) {
-  return !has_avx512() && columns <= few_rows && A.col_stride == 1 && A.row_stride % 1024 != 0 && rows_of_c;
+  return !has_avx512() && columns <= few_rows && A.col_stride == 1 && rows_of_c;
 }
 
 // Whether rows or columns are so few that packing the large operand does not pay. How that one lies decides, whatever
@@ -115,13 +114,15 @@ static bool few(const Gemm& g) {
 static bool few_in_blocks(const Gemm& g) {
   const bool wide = g.M <= g.N, adjacent = (wide ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N), large = many * g.K;
-  if (!has_avx2() || g.K < dot_steps || many <= 128) return false;
+  if (!has_avx2() || g.K < dot_steps) return false;
   const bool share_sets = (wide ? g.B.row_stride : g.A.col_stride) % 1024 == 0;
   if (!has_avx512()) {
+    if ((wide ? g.B.col_stride : g.A.row_stride) != 1) return false;  // see narrow
     const CacheSizes& cache = cache_sizes();
     const index_t in_place = adjacent && !share_sets ? std::min<index_t>(cache.l3 / 2, 8 * cache.l2) : cache.l2;
     return few > 4 && large > in_place / index_t{sizeof(float)};
   }
+  if (many <= 128) return false;
   if (is_intel()) return few > 4 && adjacent && large > small_elements();
   return few > (share_sets ? 4 : 2) && large > cache_sizes().l3 / 2 / index_t{sizeof(float)};
 }

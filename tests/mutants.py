@@ -200,10 +200,10 @@ MUTANTS = [
         only_at="v3",
     ),
     Mutant(
-        "a packed strip: every panel is taken for a whole one",
+        "a packed strip: panels are taken for a step shorter",
         "cpp/simd/blocking.hpp",
         "op.b += op.b_k * s.kc;",
-        "op.b += NR * s.kc;",
+        "op.b += op.b_k * (s.kc - 1);",
         "test_strategies.py",
     ),
     Mutant(

@@ -144,15 +144,14 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, asking / round * round);
   const bool direct = !s.a_block && s.A.col_stride != 1;
-  const TileTable& usual = tile_table(s.a_block      ? s.ways.far_a ? Source::far_packed : Source::packed
-                                      : direct       ? Source::direct
-                                      : s.ways.far_a ? Source::far_rows
-                                                     : Source::rows);
+  const TileTable& near = tile_table(s.a_block ? Source::packed : direct ? Source::direct : Source::rows);
+  const TileTable& far = s.ways.far_a && !direct ? tile_table(s.a_block ? Source::far_packed : Source::far_rows) : near;
+  const TileTable& usual = s.ways.groups ? near : far;  // the first column of tiles fetches a group
   TileOperands op = operands(s);
   const auto multiply_tile = [&](index_t ir, int mr, index_t turn, index_t jr, int nv) {
     const int nr = static_cast<int>(min(nv * VL, s.nc - jr));
     float* const panel = s.ways.b_by_panels ? s.b_strip : s.b_strip + jr * s.kc;
-    const TileTable* table = &usual;
+    const TileTable* table = jr == 0 ? &far : &usual;
     take_rows(op, s, ir, mr);
     op.b = panel;
     op.b_k = nv * VL;
@@ -179,7 +178,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   const index_t registers = ceil_div(s.nc, VL);
   for (index_t begin = first; begin < last; begin += group) {
     const index_t end = min(last, begin + group), top = row_cut.start(begin);
-    if (group == 1 && (!copying || begin > first)) {
+    if (group == 1 && !s.ways.b_by_panels && (!copying || begin > first)) {
       multiply_panel(s, usual, op, top, static_cast<int>(next_part(s.mc - top, MR)));
       continue;
     }

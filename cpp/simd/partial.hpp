@@ -31,7 +31,7 @@ static inline vec load_partial(const float* p, int n) {
 }
 static inline void store_partial(float* p, vec v, int n) { _mm256_maskstore_ps(p, lanes_below(n), v); }
 // The first half of the lanes begins at p and the second ends with the n elements, so that they overlap; of two or
-// three elements, quarters do. A masked load keeps a Zen 1 busy for 8 cycles; this way C of 3 to 7 columns is 1.4 to
+// three elements, quarters do. A masked load keeps a Zen 1 busy for 8 cycles; this way C of 3 to 7 columns is 1.1 to
 // 2.1 times as fast there.
 static inline vec load_ends(const float* p, int n) {
   const auto halves = [](__m128 first, __m128 second) __attribute__((always_inline)) {

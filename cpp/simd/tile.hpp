@@ -4,7 +4,8 @@
 // for each of the MR rows, broadcasts one element of A and issues NV FMAs: MR * NV FMAs for NV + MR loads, where the
 // dot product of the rung before does one FMA for two loads. Edge tiles are their own instantiations: no padding in M,
 // and in N only the surplus lanes of a row's last register, which are never stored. Where B is read in place, that
-// register, if it is not the only one, ends with the row, and computes again what the one before it computes, too.
+// register, if it is not the only one, ends with the row, and computes again what the one before it computes, too; with
+// AVX2 the two halves of a single one overlap so (partial.hpp).
 // Every element of C is the same chain of FMAs over k whatever tile it falls in, so tiles never change a result's bits.
 #pragma once
 #include "partial.hpp"
@@ -39,12 +40,11 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   const float* b = op.b;
   float* b_copy = op.b_copy;
   // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop. Not where operands
-  // are read in place, as those of small products are, whose C is near; nor, with AVX2, where C is only written:
-  // measured on a Zen 1, 1.03 to 1.04 times as fast with 16 steps of K, 1.0 from 512 on.
+  // are read in place, as those of small products are, whose C is near.
   constexpr bool in_place = source == Source::direct || source == Source::direct_edge || columns;
-  if (!in_place && (!avx2 || result.beta != 0))
+  if (!in_place)
     for (int i = 0; i < mr; ++i)
-      for (int v = 0; v < nv; v += LINE / VL) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
+      for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying;
   const float* ahead = op.ahead;
@@ -55,8 +55,8 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     if (source == Source::far_rows && k % LINE == 0)
 #pragma GCC unroll 16
       for (int i = 0; i < mr; ++i) __builtin_prefetch(a_at(i) + mr * a_row);
-    // The next panel begins where this one ends.
-    if (source == Source::far_packed) __builtin_prefetch(a[0] + mr * kc);
+    // The next panel begins where this one ends. With AVX2, a column of it is a quarter of a line.
+    if (source == Source::far_packed && (!avx2 || k % (LINE / MR) == 0)) __builtin_prefetch(a[0] + mr * kc);
     if (columns && !avx2) __builtin_prefetch(a[0] + 2 * mr - 1);  // for the next tile, of the rows below
 
     vec b_row[nv];  // (1,nr)
