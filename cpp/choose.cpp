@@ -108,9 +108,9 @@ static bool few(const Gemm& g) {
 // columns, 0.8 to 0.9 with the rows of C scattered. On a Zen 5, beyond half of L3, from 3 on: 1.2 to 2.2 times as fast
 // at 3 and 4 rows, on two threads up to 3 times, but 0.9 where rows of the large operand share sets of the caches; 1.0
 // to 1.5 at 5 to 8. With AVX2, where `blocked` copies rows, measured on a Zen 1: 1.3 to 2.5 times as fast as `skinny`
-// for 5 to 8 of them from main memory, 1.2 at 3 and 4, but 0.8 where rows share sets; and where they share none, the
-// tiles of `microkernel`, which read them in place, are 1.3 to 1.8 times as fast up to 4 MiB, half of L3 there. With
-// SSE2 and NEON nothing was measured.
+// for 5 to 8 of them from main memory, 1.1 to 1.2 at 3 and 4, but 0.8 where rows share sets; and where they share none,
+// the tiles of `microkernel`, which read them in place, are 1.2 to 1.8 times as fast as `skinny` up to 4 MiB, half of
+// L3 there, and 8 rows at 4 MiB as fast. With SSE2 and NEON nothing was measured.
 static bool few_in_blocks(const Gemm& g) {
   const bool wide = g.M <= g.N, adjacent = (wide ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N), large = many * g.K;

@@ -42,9 +42,12 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
   // The tile of C is far away and needed only at the end: ask for it now, behind the whole K loop. Not where operands
   // are read in place, as those of small products are, whose C is near.
   constexpr bool in_place = source == Source::direct || source == Source::direct_edge || columns;
-  if (!in_place)
-    for (int i = 0; i < mr; ++i)
-      for (int v = 0; v < nv; ++v) __builtin_prefetch(result.c + i * result.c_row + v * VL, 1);
+  if (!in_place) {
+    const float* c = result.c;
+    asm("" : "+r"(c));  // addresses found anew at the end, rather than kept on the stack during the loop
+    for (int i = 0; i < mr; ++i, c += result.c_row)
+      for (int v = 0; v < nv; ++v) __builtin_prefetch(c + v * VL, 1);
+  }
   vec acc[mr][nv] = {};
   constexpr bool copies = source == Source::copying;
   const float* ahead = op.ahead;

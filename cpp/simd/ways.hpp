@@ -82,8 +82,8 @@ static inline Gemm oriented(const Gemm& job) {
 // anything else; and, if a panel meets more than one column of tiles, which pay for the asking, from L3. Measured on a
 // Zen 5 with an L2 of 1 MiB, run by run: 1.01 to 1.05 times as fast from 1200^3 to 2048^3, 1.02 to 1.10 at
 // 2048x128x2048, 1.00 to 1.12 at 4096x64x1024; nothing at 1024^3 and below, and 0.85 with 16 columns. A group of panels
-// comes from afar for its first column of tiles only: asking in all of them is 0.93 to 0.95 times as fast at 1024^3 and
-// 2048^3 on a Zen 1, whose L2 it waits in.
+// comes from afar for its first column of tiles only: asking in all of them, as is done elsewhere, is 0.94 times as
+// fast at 2048^3 on a Zen 1.
 static inline bool a_is_far(const Gemm& g) {
   if (study) return false;
   const index_t bytes = g.M * g.K * index_t{sizeof(float)};
