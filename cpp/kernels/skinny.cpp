@@ -5,8 +5,8 @@
 // L1, in long runs that hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for
 // the next one's share of every row while it computes (tile.hpp).
 // The few may be rows or columns of C, as long as rows of the large operand are contiguous; elsewhere `dot` is for
-// them. Still wasted: from some nine rows on B is read again for every MR of them, and `blocked` with its copy is
-// faster.
+// them. Still wasted: from some nine rows on, with AVX2 from five, B is read again for every MR of them, and `blocked`
+// with its copy is faster.
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
