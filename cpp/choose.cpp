@@ -21,6 +21,9 @@ constexpr double side_by_side_packing_flops = 1 << 28;
 constexpr index_t few_rows = 8;
 // Below this many steps of K the horizontal sums of `dot` cost more than they bring.
 constexpr index_t dot_steps = 128;
+// But beside so many columns that lie as `dot` reads them, or of one row as `skinny` does, they are as fast or faster
+// from here on: measured with AVX2 on a Zen 1, 1.2 to 5 times as fast.
+constexpr index_t short_dot_steps = 16, few_columns = 32;
 
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
 // columns enough to run along.
@@ -47,7 +50,7 @@ static bool has_avx2() {
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
 // A small C offers a team too few tiles; if K is long, that is cut instead.
-constexpr index_t deep_steps = 2048;
+constexpr index_t deep_steps = 2048, tiny_deep_steps = 512;
 // Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
 // are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
 // measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster. With AVX2 the two are as
@@ -96,10 +99,26 @@ static bool narrow(const ConstMatrix& A, index_t columns, bool rows_of_c) {
 
 // Whether rows or columns are so few that packing the large operand does not pay. How that one lies decides, whatever
 // the strides of C.
-static bool few(const Gemm& g) {
+static bool few_to_read(const Gemm& g) {
   return (g.M <= few_rows && g.B.col_stride == 1) || (g.N <= few_rows && g.A.row_stride == 1) ||
          narrow(g.A, g.N, g.C.col_stride == 1) ||
          narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
+}
+
+// Elements of a large operand up to which, with AVX2, few rows or columns are left to the tiles of `microkernel`, which
+// read it in place; `adjacent`: C's along the many, `share_sets`: the large operand's rows. Measured on a Zen 1, 1
+// is 1.1 to 2.5 times as fast with `skinny`, of 2 tiles are 1.0 to 1.5 times as fast up to 64 KiB, of 3 up to L2 1.04
+// to 1.6 times, of 4 up to 4 MiB, half of L3 there, 1.0 to 1.7 times, of 5 to 7 1.2 to 1.8 times, and 8 as fast at 4
+// MiB.
+static index_t tiles_in_place(index_t few, bool adjacent, bool share_sets) {
+  const CacheSizes& cache = cache_sizes();
+  const bool far = few >= 4 && adjacent && !share_sets;
+  const index_t bytes = far                     ? std::min<index_t>(cache.l3 / 2, 8 * cache.l2)
+                        : few > 4               ? cache.l2
+                        : few == 1 || !adjacent ? 0
+                        : few == 2              ? cache.l2 / 8
+                                                : cache.l2;
+  return bytes / index_t{sizeof(float)};
 }
 
 // Of few rows, or columns, beside a large operand: whether `blocked` is the one for them, which reads that in place and
@@ -108,9 +127,7 @@ static bool few(const Gemm& g) {
 // columns, 0.8 to 0.9 with the rows of C scattered. On a Zen 5, beyond half of L3, from 3 on: 1.2 to 2.2 times as fast
 // at 3 and 4 rows, on two threads up to 3 times, but 0.9 where rows of the large operand share sets of the caches; 1.0
 // to 1.5 at 5 to 8. With AVX2, where `blocked` copies rows, measured on a Zen 1: 1.3 to 2.5 times as fast as `skinny`
-// for 5 to 8 of them from main memory, 1.1 to 1.2 at 3 and 4, but 0.8 where rows share sets; and where they share none,
-// the tiles of `microkernel`, which read them in place, are 1.2 to 1.8 times as fast as `skinny` up to 4 MiB, half of
-// L3 there, and 8 rows at 4 MiB as fast. With SSE2 and NEON nothing was measured.
+// for 5 to 8 of them from main memory, 0.7 to 0.95 times at 3 and 4. With SSE2 and NEON nothing was measured.
 static bool few_in_blocks(const Gemm& g) {
   const bool wide = g.M <= g.N, adjacent = (wide ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N), large = many * g.K;
@@ -118,9 +135,7 @@ static bool few_in_blocks(const Gemm& g) {
   const bool share_sets = (wide ? g.B.row_stride : g.A.col_stride) % 1024 == 0;
   if (!has_avx512()) {
     if ((wide ? g.B.col_stride : g.A.row_stride) != 1) return false;  // see narrow
-    const CacheSizes& cache = cache_sizes();
-    const index_t in_place = adjacent && !share_sets ? std::min<index_t>(cache.l3 / 2, 8 * cache.l2) : cache.l2;
-    return few > 4 && large > in_place / index_t{sizeof(float)};
+    return few > 4 && large > tiles_in_place(few, adjacent, share_sets);
   }
   if (many <= 128) return false;
   if (is_intel()) return few > 4 && adjacent && large > small_elements();
@@ -137,17 +152,39 @@ static index_t rows_to_share(const Gemm& g, bool upright) {
   return packed_now && few <= 64 && many >= 8 * few ? N : M;
 }
 
-// A product with few rows, B large. The choice for few columns is that for the transposed job.
-static const char* flat_rung(const ConstMatrix& B, index_t few, index_t many, index_t K, bool transposed, bool blocks) {
-  const bool rows_contiguous = B.col_stride == 1, columns_contiguous = B.row_stride == 1;
-  if (few > few_rows || K < dot_steps) return nullptr;
+// A product with few rows, B large; `transposed`: which were columns before.
+static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
+  const bool rows_contiguous = g.B.col_stride == 1, columns_contiguous = g.B.row_stride == 1 && !rows_contiguous;
+  const index_t few = g.M, many = g.N;
+  if (few > few_rows) return nullptr;
+  if (many >= few_columns && g.K >= short_dot_steps &&
+      ((columns_contiguous && few <= 4) || (rows_contiguous && few == 1 && many * g.K >= 1024)))
+    return rows_contiguous ? "skinny" : "dot";
+  if (g.K < dot_steps) return nullptr;
   // Tiny C, long K: lanes along the columns of C would run empty.
   if (few <= 4 && many <= 4) return "dot";
   // Up to 4 of them, `dot` reads columns faster than `blocked` reads them as rows of A, which only the transposed job
-  // can.
-  if (columns_contiguous && !rows_contiguous) return few <= 4 || !transposed ? "dot" : nullptr;
-  const bool in_cache = many * K <= cache_sizes().l2 / index_t{sizeof(float)};
-  return rows_contiguous && !blocks && (few <= 4 || !(in_cache || has_only_avx2())) ? "skinny" : nullptr;
+  // can. With AVX2, also 5 to 7 of them, where its tiles leave lanes empty, and 8 if they lie along K: measured on a
+  // Zen 1, 1.3 to 2 times and 1.0 to 1.3 times as fast.
+  if (columns_contiguous) {
+    const bool faster = has_only_avx2() && many >= few_columns && (few < few_rows || g.A.col_stride == 1);
+    return few <= 4 || !transposed || faster ? "dot" : nullptr;
+  }
+  if (!rows_contiguous || blocks) return nullptr;
+  const bool in_cache = many * g.K <= cache_sizes().l2 / index_t{sizeof(float)};
+  const index_t in_place = tiles_in_place(few, g.C.col_stride == 1, g.B.row_stride % 1024 == 0);
+  const bool streams = has_only_avx2() ? few <= 4 && many * g.K > in_place : few <= 4 || !in_cache;
+  return streams ? "skinny" : nullptr;
+}
+
+// Whether `dot` is the one for a C of more rows and columns than that: rows of A and columns of B contiguous, so that
+// tiles need no broadcast and nothing is copied. Measured with AVX2 on a Zen 1: 1.1 to 1.45 times as fast as
+// `deep`, 1.0 to 1.2 times as `blocked`; 0.9 with half as many steps.
+constexpr index_t dots_edge = 64;
+static bool dots(const Gemm& g) {
+  const bool along_k = g.A.col_stride == 1 && g.A.row_stride != 1 && g.B.row_stride == 1 && g.B.col_stride != 1;
+  const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
+  return has_only_avx2() && along_k && few > few_rows && many <= dots_edge && g.K >= (few <= 16 ? 512 : 1024);
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
@@ -159,7 +196,7 @@ static bool deep_before_flat(const Gemm& g) {
   if (!has_avx2()) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
   const bool rows_of_a = g.A.row_stride == 1, rows_of_b = g.B.col_stride == 1;  // contiguous, as `deep` loads them
-  if (many <= 4) return few > 1 && rows_of_a && rows_of_b;
+  if (many <= 4) return few > 1 && (rows_of_a || rows_of_b);
   const bool enough = has_avx512() ? few > 2 && many <= 32 : few > 2 || (few == 2 && many <= 32);
   return enough && (g.M <= g.N ? rows_of_b : rows_of_a);
 }
@@ -186,12 +223,15 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
       flops + 64.0 * static_cast<double>(job->M) * static_cast<double>(job->N) >= team_flops ? job->threads : 1;
 
   const bool wide = job->M <= job->N;
-  const ConstMatrix A_transposed = {job->A.data, job->A.col_stride, job->A.row_stride};
   const bool blocks = few_in_blocks(*job);
-  const char* flat = flat_rung(wide ? job->B : A_transposed, std::min(job->M, job->N), std::max(job->M, job->N), job->K,
-                               !wide, blocks);
-  const index_t edge = std::max(job->M, job->N);
-  if (job->K >= deep_steps && edge <= deep_edge(*job) && (!flat || deep_before_flat(*job)))
+  const index_t edge = std::max(job->M, job->N), few = std::min(job->M, job->N);
+  const char* flat = nullptr;
+  // Of the smallest products none is flat, and they would feel the time it takes to write a transposed job down.
+  if (job->K >= dot_steps || (job->K >= short_dot_steps && edge >= few_columns && few <= 4))
+    flat = wide ? flat_rung(*job, false, blocks) : flat_rung(transpose(*job), true, blocks);
+  if (job->K >= tiny_deep_steps && dots(*job)) flat = "dot";
+  const index_t enough_steps = edge <= 4 ? tiny_deep_steps : deep_steps;
+  if (job->K >= enough_steps && edge <= deep_edge(*job) && (!flat || deep_before_flat(*job)))
     return {frugalblas_find_entry("deep"), threads, "small C, long K: chunks of K are what can be shared out"};
   if (flat) return {frugalblas_find_entry(flat), threads, "flat: reading the large operand sets the pace"};
 
@@ -206,7 +246,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const bool columns_of_a = (upright ? job->A.row_stride : job->B.col_stride) == 1;
   const bool small =
       in_place && job->K <= small_steps && elements <= small_elements(columns_of_a) && !columns_leave_l1(*job, upright);
-  if (small || (few(*job) && !blocks)) return {microkernel, threads, "small: packing would cost more than it saves"};
+  if (small || (few_to_read(*job) && !blocks))
+    return {microkernel, threads, "small: packing would cost more than it saves"};
   const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
   const double side_by_side = is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops;
   if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright) >= side_by_side_rows * threads)

@@ -3,6 +3,9 @@
 
 #include <sched.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -119,6 +122,19 @@ static bool made_by_intel() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   return __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
+}
+
+bool computes_in_halves() {
+#if defined(__x86_64__)
+  static const bool does = [] {
+    // AMD's Performance Optimization Identifiers, which other makers do not have: bit 0 of EAX is FP128, bit 2 FP256.
+    unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(0x8000001A, &eax, &ebx, &ecx, &edx) && (eax & 1u << 0) && !(eax & 1u << 2);
+  }();
+  return does;
 #else
   return false;
 #endif

@@ -22,6 +22,10 @@ const char* cpu_model();
 const char* cpu_tuning();
 bool tuned_for_intel();  // by the maker if that variable says neither
 
+// Whether registers of 256 bits are computed with in two halves, as AMD's Zen 1 does: FMAs at half the pace of later
+// cores, beside caches as fast as theirs.
+bool computes_in_halves();
+
 // True if every instruction of this level runs here: "v2", "v3", "v4" (x86-64) or "neon" (aarch64).
 bool cpu_supports(const char* level);
 

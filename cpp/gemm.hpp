@@ -35,6 +35,22 @@ struct Gemm {
   class Team* team = nullptr;  // of its threads, for each of them to join; nullptr without one
 };
 
+// The same job as transpose(C) = transpose(B)·transpose(A): only names change, nothing moves.
+static inline Gemm transpose(const Gemm& g) {
+  return {.M = g.N,
+          .N = g.M,
+          .K = g.K,
+          .A = {g.B.data, g.B.col_stride, g.B.row_stride},
+          .B = {g.A.data, g.A.col_stride, g.A.row_stride},
+          .C = {g.C.data, g.C.col_stride, g.C.row_stride},
+          .alpha = g.alpha,
+          .beta = g.beta,
+          .threads = g.threads,
+          .raised = g.raised,
+          .of_square = g.of_square,
+          .team = g.team};
+}
+
 // The tiles a rung cuts a job into; zero where it has no such level.
 // Register tile MR x NR; cache blocks MC rows of A, KC of the shared dimension, NC columns of B.
 struct Blocks {

@@ -28,22 +28,6 @@ static inline Gemm columns(const Gemm& g, index_t first, index_t count) {
   return strip;
 }
 
-// The same job as transpose(C) = transpose(B)·transpose(A): only names change, nothing moves.
-static inline Gemm transpose(const Gemm& g) {
-  return {.M = g.N,
-          .N = g.M,
-          .K = g.K,
-          .A = {g.B.data, g.B.col_stride, g.B.row_stride},
-          .B = {g.A.data, g.A.col_stride, g.A.row_stride},
-          .C = {g.C.data, g.C.col_stride, g.C.row_stride},
-          .alpha = g.alpha,
-          .beta = g.beta,
-          .threads = g.threads,
-          .raised = g.raised,
-          .of_square = g.of_square,
-          .team = g.team};
-}
-
 // Kernels store rows of C a register at a time; a column-major C becomes row-major by transposing the job.
 static inline bool is_column_major(const Matrix& C) { return C.col_stride != 1 && C.row_stride == 1; }
 static inline Gemm with_adjacent_columns(const Gemm& g) { return is_column_major(g.C) ? transpose(g) : g; }

@@ -67,6 +67,15 @@ static inline void multiply_add(vec& acc, vec a, vec b) {
 #endif
 }
 
+// Used by several FMAs, what was loaded would be loaded again by each of them where GCC thinks that as cheap.
+static inline void keep_in_register(vec& v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+}
+
 // 0, 1, ..., n-1 as template arguments, for tables of instantiations and constant shuffles.
 template <int...>
 struct Indices {};
