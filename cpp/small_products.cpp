@@ -11,16 +11,20 @@ using Clock = std::chrono::steady_clock;
 
 // After a longer pause a team may have gone to sleep: libgomp's threads spin for 300,000 turns, some milliseconds.
 constexpr auto pause = std::chrono::milliseconds(1);
-// Waking takes 100 to 500 us on the virtual CPUs of a Zen 3, which some milliseconds of work for two threads bring in.
-// For so long, and so many products, one thread computes before a team is tried; twice as long after a try in vain.
-constexpr double first_wait_ns = 1.5e6, longest_wait_ns = 100e6;
+// Waking takes 100 to 500 us on the virtual CPUs of a Zen 3, up to 150 us on those of a Zen 1. For so long, and so many
+// products, one thread computes before a team is tried, which at worst doubles what a row of products takes; twice as
+// long after a try in vain.
+constexpr double first_wait_ns = 0.5e6, longest_wait_ns = 100e6;
 constexpr int first_wait_products = 8;
 // Products after which a team is judged: the first 30 or so take longer, until both caches have what they need. Before,
 // and whenever it has cost so much: where others' threads spin, a product may take milliseconds.
 constexpr int judged_after = 64;
 constexpr double tried_at_most_ns = 3e6;
-// Products after which one thread is measured again, which costs a two-hundredth of them.
-constexpr int measured_again_after = 1 << 13;
+// Products, and rows of them, after which one thread is measured again, which costs a two-hundredth of them.
+constexpr int measured_again_after = 1 << 13, rows_measured_again_after = 64;
+// A caller whose last row of products gained by its team, its waking included, is expected to come with another such
+// row, and has its team at once; unless it stayed away so long that nothing is known about it.
+constexpr auto remembered = std::chrono::seconds(1);
 
 // Of each thread that calls, for so are the runtime's teams.
 struct Caller {
@@ -32,6 +36,8 @@ struct Caller {
   double wait_ns = first_wait_ns;
   int with_team;     // products since one was woken
   double gained_ns;  // by it since, as far as it counts
+  bool at_once;      // this row has begun with a team, because the last one gained by it
+  int rows_at_once;  // one after another
 };
 constinit thread_local Caller caller = {};
 
@@ -44,6 +50,7 @@ void start_alone() {
 }
 
 void give_up() {
+  caller.at_once = false;
   caller.wait_ns = std::min(2 * caller.wait_ns, longest_wait_ns);
   start_alone();
 }
@@ -70,17 +77,22 @@ void note_with_team(double flops, double took) {
 bool small_team_pays(double flops) {
   caller.asked = Clock::now();
   caller.asked_for = flops;
-  if (caller.asked - caller.ended > pause) {
-    if (caller.with_team > 0 && caller.gained_ns < 0) {
+  const auto away = caller.asked - caller.ended;
+  if (away > pause) {
+    const bool tried = caller.with_team > 0, gained = tried && caller.gained_ns > 0;
+    if (tried && !gained) {
       give_up();
     } else {  // whoever comes in short rows shall not wait forever after tries in vain
-      caller.wait_ns = caller.with_team > 0 ? first_wait_ns : std::max(0.75 * caller.wait_ns, first_wait_ns);
+      caller.wait_ns = tried ? first_wait_ns : std::max(0.75 * caller.wait_ns, first_wait_ns);
       start_alone();
     }
+    caller.at_once = gained && away < remembered && caller.rows_at_once < rows_measured_again_after;
+    caller.rows_at_once = caller.at_once ? caller.rows_at_once + 1 : 0;
   }
   // A larger product has woken it, or one of these.
   const bool is_awake = caller.asked - caller.team_ended <= pause;
-  if (is_awake && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns) return true;
+  const bool expected = is_awake || caller.at_once;
+  if (expected && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns) return true;
   return caller.alone_for_ns >= caller.wait_ns && caller.alone > first_wait_products;
 }
 

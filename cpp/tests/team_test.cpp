@@ -202,9 +202,13 @@ static void test_small_products() {
   int teams = 0;
   for (int tries = 0; tries < 1000 && teams < 1000; ++tries) teams += teams_of(1000);  // others may interrupt the row
   expect(teams >= 1000, "a faster team is taken", 2);
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  expect(frugalblas_choose(&product).threads == 1, "a team is not kept for whoever pauses", 2);
+  const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); };
+  pause();
+  expect(frugalblas_choose(&product).threads == 2, "a row that gained by its team: the next one has it at once", 2);
   with_team = std::chrono::microseconds(1000);
+  teams_of(1);
+  pause();
+  expect(frugalblas_choose(&product).threads == 1, "a row that lost by it: the next one has none", 2);
   expect(teams_of(3000) < 150, "a slower team is given up", 2);
 }
 
