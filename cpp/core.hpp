@@ -36,7 +36,8 @@ struct Variant {
 // between the two its caller's recent products decide, see small_products.hpp. Opening a team and closing it costs a
 // few microseconds while its threads are awake. On a Zen 3 in a cloud two such threads take 0.65 to 0.8 of the time of
 // one at 80^3 and 96^3, and 0.8 to 1.05 of it at 64^3; two that sleep, 1.9 times as long at 128^3, 1.2 to 1.4 times at
-// 192^3, 0.8 to 1.2 at 256^3. On a Zen 5 two that are awake take 0.60 of it at 128^3 and 96^3, 0.76 at 64^3.
+// 192^3, 0.8 to 1.2 at 256^3. On a Zen 5 two that are awake take 0.60 of it at 128^3 and 96^3, 0.76 at 64^3; on a Zen 1
+// 0.53 and 0.65. Where that is not less than one takes, the caller notices.
 constexpr double small_team_flops = 5e5, sleeping_team_flops = 1 << 23;
 // The border of all else that a team may share: batches, packed operands, a C whose storing sets the pace.
 constexpr double team_flops = 1 << 21;
