@@ -18,12 +18,13 @@
 namespace fb::FB_VARIANT {
 
 constexpr int DOT_MR = 4, DOT_NR = REGISTERS == 32 ? 6 : 8;
-// Columns of a tile of mr rows: 24 accumulators, 4 of A, 1 of B; or, of 16 registers, up to 12 accumulators, and a load
-// for every 1.7 FMAs. A single row wants 8: with 2 columns it is 0.8 times as fast, measured on a Zen 3 from main
-// memory and from L3. 3 columns for 4 rows instead of 2 are 1.1 to 1.35 times as fast on a Zen 1.
+// Columns of a tile of mr rows: 24 accumulators, 4 of A, 1 of B; or, with AVX2, up to 12 accumulators, and a load for
+// every 1.7 FMAs. A single row wants 8: with 2 columns it is 0.8 times as fast, measured on a Zen 3 from main memory
+// and from L3. 3 columns for 4 rows instead of 2 are 1.1 to 1.35 times as fast on a Zen 1. Where a product needs a
+// register of its own before it is added, up to 8 accumulators.
 constexpr int columns_of(int mr) {
-  constexpr int of_16_registers[DOT_MR] = {8, 6, 4, 3};
-  return REGISTERS == 32 ? DOT_NR : of_16_registers[mr - 1];
+  constexpr int of_avx2[DOT_MR] = {8, 6, 4, 3};
+  return REGISTERS == 32 ? DOT_NR : avx2 ? of_avx2[mr - 1] : DOT_NR / mr;
 }
 // Steps of K in a chunk: 10 streams of 16 KiB stay in L2. Of a single element, whose streams are read once, four times
 // as many: 1.15 to 1.2 times as fast on a Zen 1.

@@ -39,16 +39,17 @@ static Gemm streaming_job(const Gemm& job) {
 }
 
 constexpr index_t FEW = 4;  // rows whose sums are kept in cache while B is added to them
-// Rows of B added at a time, as many as their elements of A find registers beside the sums. On a Zen 1, 2 for 3 rows
-// of C instead of 4 take 1.2 to 1.35 times as long, 4 for 2 rows instead of 6 take 1.05 times. Of 32 registers half:
-// more were not measured.
+// Rows of B added at a time, as many as their elements of A find registers beside the sums: on a Zen 1, 4 instead of 2
+// for 3 rows of C are 1.2 to 1.35 times as fast, 6 instead of 4 for 2 rows 1.05 times. Elsewhere not measured: they
+// fill half of the registers.
 constexpr int depth_of(int mr) {
-  return REGISTERS == 32 ? (mr > 2 ? 4 : 8) : mr == 1 ? 8 : mr == 2 ? 6 : mr == 3 ? 4 : 2;
+  constexpr int of_avx2[FEW] = {8, 6, 4, 2};
+  return avx2 ? of_avx2[mr - 1] : REGISTERS / 4 / (mr > 2 ? 2 : 1);
 }
 // From so many rows of C on, B's next rows are asked for ahead: computing leaves prefetchers too little time to begin
-// anew at every row. 1.1 to 1.15 times as fast from main memory on a Zen 1, at fewer rows 0.75 to 1.0. With AVX-512
+// anew at every row. 1.1 to 1.15 times as fast from main memory on a Zen 1, with fewer rows 0.75 to 1.0. With AVX-512
 // not measured.
-constexpr int ASKING_ROWS = REGISTERS == 32 ? FEW + 1 : 3;
+constexpr int ASKING_ROWS = avx2 ? 3 : FEW + 1;
 
 // The tile, and how long a part of K its panels have: what of B may be on its way to it, half of L2.
 static Blocks blocks(const Gemm& job) {
@@ -149,7 +150,7 @@ static void run(const Gemm& job) {
   static_assert(sizeof few / sizeof few[0] == FEW);
   // Columns at a time: their sums stay in L1, or near it where runs of B twice as long as that bring more: on a Zen 1
   // 1.1 to 1.3 times as fast from main memory, as fast from L3.
-  const index_t run = cache_sizes().l1d * (REGISTERS == 32 ? 1 : 4) / 2 / (g.M * index_t{sizeof(float)});
+  const index_t run = cache_sizes().l1d * (avx2 ? 4 : 1) / 2 / (g.M * index_t{sizeof(float)});
   const auto multiply_columns = [&](index_t first, index_t last) {
     if (g.M > FEW) return multiply_tiles(g, block.KC, first, last);
     for (index_t j = first; j < last; j += run) few[g.M - 1](g, j, min(last, j + run), workspace.data());
