@@ -152,14 +152,19 @@ static index_t rows_to_share(const Gemm& g, bool upright) {
   return packed_now && few <= 64 && many >= 8 * few ? N : M;
 }
 
-// Where a store of a whole register takes two cycles, copying B costs much of what few tiles bring in by reading a
-// copy: measured on a Zen 1 with B up to 2 MiB, where its rows do not share sets, `microkernel` is 1.2 to 1.26 times as
-// fast as `blocked` at 12 and 16 rows, 1.03 to 1.05 at 48 and 64; from 4 MiB on 0.75 to 1.0 times.
-static bool copying_is_dear(const Gemm& g, bool upright) {
+// Where a store of a whole register takes two cycles, copying an operand costs much of what few tiles bring in by
+// reading a copy. Measured on a Zen 1, `microkernel` over `blocked`: with up to 2 MiB of B, whose rows do not share
+// sets, 1.2 to 1.26 times as fast at 12 and 16 rows, 1.03 to 1.05 at 48 and 64; from 4 MiB or 1500 steps on 0.75
+// to 1.0. With up to 4 MiB of A, whose columns meet a single tile of two whole registers, 1.0 to 1.38; less full, or
+// two tiles, 0.7 to 1.2.
+static bool copying_is_dear(const Gemm& job, bool upright) {
   if (!computes_in_halves() || !has_only_avx2()) return false;
-  const index_t rows = upright ? g.M : g.N, bytes = (upright ? g.N : g.M) * g.K * index_t{sizeof(float)};
-  const bool share_sets = (upright ? g.B.row_stride : g.A.col_stride) % 512 == 0;
-  return rows <= 64 && g.K <= 1024 && bytes <= (share_sets ? cache_sizes().l2 / 2 : 4 * cache_sizes().l2);
+  const Gemm g = upright ? job : transpose(job);
+  const CacheSizes& cache = cache_sizes();
+  const index_t of_a = g.M * g.K * index_t{sizeof(float)}, of_b = g.N * g.K * index_t{sizeof(float)};
+  if (g.A.row_stride == 1 && g.N == 16) return of_a <= std::min<index_t>(cache.l3 / 2, 8 * cache.l2);
+  const bool share_sets = g.B.row_stride % 512 == 0;
+  return g.M <= 64 && g.K <= 1024 && of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
 }
 
 // A product with few rows, B large; `transposed`: which were columns before.
