@@ -106,10 +106,10 @@ static bool few_to_read(const Gemm& g) {
 }
 
 // Elements of a large operand up to which, with AVX2, few rows or columns are left to the tiles of `microkernel`, which
-// read it in place; `adjacent`: C's along the many, `share_sets`: the large operand's rows. Measured on a Zen 1, 1
-// is 1.1 to 2.5 times as fast with `skinny`, of 2 tiles are 1.0 to 1.5 times as fast up to 64 KiB, of 3 up to L2 1.04
-// to 1.6 times, of 4 up to 4 MiB, half of L3 there, 1.0 to 1.7 times, of 5 to 7 1.2 to 1.8 times, and 8 as fast at 4
-// MiB.
+// read it in place, and from where on `skinny` is for them; `adjacent`: C's along the many, `share_sets`: the large
+// operand's rows. Measured on a Zen 1, `skinny` over `microkernel`: 1 row 1.1 to 2.5 times as fast, 2 rows 0.7 to 1.0
+// up to 64 KiB, 3 up to L2 0.6 to 0.95, 4 up to 4 MiB, half of L3 there, 0.6 to 1.0, 5 to 8 0.7 to 1.0; beyond that 1.0
+// to 5.
 static index_t tiles_in_place(index_t few, bool adjacent, bool share_sets) {
   const CacheSizes& cache = cache_sizes();
   const bool far = few >= 4 && adjacent && !share_sets;
@@ -126,17 +126,13 @@ static index_t tiles_in_place(index_t few, bool adjacent, bool share_sets) {
 // a part: 1.2 to 1.9 times as fast as `skinny` from 2048x8x2048 on, 1.0 to 1.3 from 700x8x700; 0.9 to 0.95 up to 128
 // columns, 0.8 to 0.9 with the rows of C scattered. On a Zen 5, beyond half of L3, from 3 on: 1.2 to 2.2 times as fast
 // at 3 and 4 rows, on two threads up to 3 times, but 0.9 where rows of the large operand share sets of the caches; 1.0
-// to 1.5 at 5 to 8. With AVX2, where `blocked` copies rows, measured on a Zen 1: 1.3 to 2.5 times as fast as `skinny`
-// for 5 to 8 of them from main memory, 0.7 to 0.95 times at 3 and 4. With SSE2 and NEON nothing was measured.
+// to 1.5 at 5 to 8. With AVX2, where `blocked` copies rows, 0.6 to 0.9 times, measured on a Zen 1. With SSE2 and NEON
+// nothing was measured.
 static bool few_in_blocks(const Gemm& g) {
   const bool wide = g.M <= g.N, adjacent = (wide ? g.C.col_stride : g.C.row_stride) == 1;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N), large = many * g.K;
-  if (!has_avx2() || g.K < dot_steps) return false;
+  if (!has_avx512() || g.K < dot_steps) return false;
   const bool share_sets = (wide ? g.B.row_stride : g.A.col_stride) % 1024 == 0;
-  if (!has_avx512()) {
-    if ((wide ? g.B.col_stride : g.A.row_stride) != 1) return false;  // see narrow
-    return few > 4 && large > tiles_in_place(few, adjacent, share_sets);
-  }
   if (many <= 128) return false;
   if (is_intel()) return few > 4 && adjacent && large > small_elements();
   return few > (share_sets ? 4 : 2) && large > cache_sizes().l3 / 2 / index_t{sizeof(float)};
@@ -167,11 +163,20 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
   return g.M <= 64 && g.K <= 1024 && of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
 }
 
+// Of more rows than few, and a B with contiguous rows from beyond L3: whether `skinny` is the one for them. Measured on
+// a Zen 1, where `blocked` spends much of its time on copying B: 1.0 to 1.3 times as fast up to 12 rows, up to 24 if
+// rows of B share sets of the caches; with more rows 0.8 to 1.0 times.
+static bool streams_many(const Gemm& g) {
+  if (!computes_in_halves() || !has_only_avx2() || g.K < dot_steps) return false;
+  const bool share_sets = g.B.row_stride % 1024 == 0;
+  return g.M <= (share_sets ? 24 : 12) && g.N * g.K > tiles_in_place(few_rows, true, false);
+}
+
 // A product with few rows, B large; `transposed`: which were columns before.
 static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
   const bool rows_contiguous = g.B.col_stride == 1, columns_contiguous = g.B.row_stride == 1 && !rows_contiguous;
   const index_t few = g.M, many = g.N;
-  if (few > few_rows) return nullptr;
+  if (few > few_rows) return rows_contiguous && streams_many(g) ? "skinny" : nullptr;
   if (many >= few_columns && g.K >= short_dot_steps &&
       ((columns_contiguous && few <= 4) || (rows_contiguous && few == 1 && many * g.K >= 1024)))
     return rows_contiguous ? "skinny" : "dot";
@@ -188,7 +193,7 @@ static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
   if (!rows_contiguous || blocks) return nullptr;
   const bool in_cache = many * g.K <= cache_sizes().l2 / index_t{sizeof(float)};
   const index_t in_place = tiles_in_place(few, g.C.col_stride == 1, g.B.row_stride % 1024 == 0);
-  const bool streams = has_only_avx2() ? few <= 4 && many * g.K > in_place : few <= 4 || !in_cache;
+  const bool streams = has_only_avx2() ? many * g.K > in_place : few <= 4 || !in_cache;
   return streams ? "skinny" : nullptr;
 }
 

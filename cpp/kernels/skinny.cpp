@@ -1,12 +1,15 @@
 // skinny — few rows of C: B goes by once, at the speed of main memory, and nothing is copied.
 //
 // Not of the course. With a handful of rows every element of B meets so few FMAs that fetching it sets the pace, and
-// packing it would cost as much as the product. Up to FEW rows: several rows of B at a time are added to their sums in
-// L1, in long runs that hardware prefetchers follow. More: tiles as wide as the registers allow, each of which asks for
-// the next one's share of every row while it computes (tile.hpp).
+// packing it would cost as much as the product. So several rows of B at a time are added to their sums, which stay in
+// cache, in long runs that hardware prefetchers follow. That is how up to FEW rows are computed, and with AVX2 all of
+// them; else more have tiles as wide as the registers allow, each of which asks for the next one's share of every row
+// while it computes (tile.hpp).
 // The few may be rows or columns of C, as long as rows of the large operand are contiguous; elsewhere `dot` is for
-// them. Still wasted: from some nine rows on, with AVX2 from five, B is read again for every MR of them, and `blocked`
-// with its copy is faster.
+// them. Still wasted: sums are loaded and stored for every few rows of B; in tiles, from some nine rows on, B is read
+// again for every MR of them, and `blocked` with its copy is faster.
+#include <cstdint>
+
 #include "../algorithm.hpp"
 #include "../simd/blocking.hpp"
 #include "../simd/matrix.hpp"
@@ -38,43 +41,64 @@ static Gemm streaming_job(const Gemm& job) {
   return {};
 }
 
-constexpr index_t FEW = 4;  // rows whose sums are kept in cache while B is added to them
-// Rows of B added at a time, as many as their elements of A find registers beside the sums: on a Zen 1, 4 instead of 2
-// for 3 rows of C are 1.2 to 1.35 times as fast, 6 instead of 4 for 2 rows 1.05 times. Elsewhere not measured: they
-// fill half of the registers.
-constexpr int depth_of(int mr) {
-  constexpr int of_avx2[FEW] = {8, 6, 4, 2};
-  return avx2 ? of_avx2[mr - 1] : REGISTERS / 4 / (mr > 2 ? 2 : 1);
+constexpr index_t FEW = 4;  // rows for which B is added to sums, or with AVX2 any number of them
+
+// How B is added to the sums: `rows` of C at a time, `depth` rows of B, whose elements of A stay in registers beside
+// the sums. Then the same rows of B, which are in L1 by now, are added to other rows' sums.
+struct Pass {
+  int rows, depth;
+};
+// With AVX2, on a Zen 1: 4 rows of B instead of 2 for 3 rows of C are 1.2 to 1.35 times as fast, 6 instead of 4 for 2
+// rows 1.05 times. Else a register of A for half of them; more were not measured.
+constexpr Pass one_row = {1, avx2 ? 8 : REGISTERS / 4}, two_rows = {2, avx2 ? 6 : REGISTERS / 4},
+               more_rows = {avx2 ? 3 : 4, avx2 ? 4 : REGISTERS / 8};
+static constexpr Pass pass_for(index_t rows) { return rows == 1 ? one_row : rows == 2 ? two_rows : more_rows; }
+static bool by_sums(const Gemm& g) { return avx2 || g.M <= FEW; }
+
+// Columns at a time. With AVX2 as many as half of L2 has room for the sums of, because a long run of B counts for more:
+// on a Zen 1, 1.1 to 1.3 times as fast from main memory as sums in L1, and as fast from L3. Else half of L1.
+static index_t run_columns(const Gemm& g) {
+  const index_t bytes = (avx2 ? cache_sizes().l2 : cache_sizes().l1d) / 2;
+  return max(LINE, bytes / (g.M * index_t{sizeof(float)}) / LINE * LINE);
 }
-// From so many rows of C on, B's next rows are asked for ahead: computing leaves prefetchers too little time to begin
-// anew at every row. 1.1 to 1.15 times as fast from main memory on a Zen 1, with fewer rows 0.75 to 1.0. With AVX-512
-// not measured.
-constexpr int ASKING_ROWS = avx2 ? 3 : FEW + 1;
 
 // The tile, and how long a part of K its panels have: what of B may be on its way to it, half of L2.
 static Blocks blocks(const Gemm& job) {
   const Gemm g = streaming_job(job);
+  if (g.M > 0 && by_sums(g)) {
+    const Pass pass = pass_for(g.M);
+    return {min(g.M, pass.rows), VL, 0, pass.depth, min(run_columns(g), round_up(g.N, VL))};
+  }
   const index_t mr = min(g.M ? g.M : 1, MR), nr = wide(static_cast<int>(mr)) * VL;
   const index_t kc_max = min(512, cache_sizes().l2 / 2 / (nr * index_t{sizeof(float)}));
   return {mr, nr, 0, equal_part(job.K, kc_max, 1), 0};
 }
 
+// Rows of B that come next, to be asked for, and how far apart they are.
+struct Ahead {
+  const float* row;
+  index_t rows, stride;
+};
+
 // sums(mr,count) += A(mr,depth)·B(depth,count)
-template <int mr, int depth>
-static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, float* sums, index_t sums_row) {
+template <int mr, int depth, bool asks>
+static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, float* sums, index_t sums_row,
+                     const Ahead ahead) {
   float a[mr][depth];
   for (int i = 0; i < mr; ++i)
     for (int k = 0; k < depth; ++k) a[i][k] = *at(A, i, k).data;
   index_t j = 0;
   for (; j + VL <= count; j += VL) {
+    if (asks && j % LINE == 0)
+#pragma GCC unroll 4
+      for (int r = 0; r < depth; ++r)
+        if (r < ahead.rows) __builtin_prefetch(ahead.row + r * ahead.stride + j, 0, 2);
     vec sum[mr];
 #pragma GCC unroll 4
     for (int i = 0; i < mr; ++i) sum[i] = load(sums + i * sums_row + j);
 #pragma GCC unroll 8
     for (int k = 0; k < depth; ++k) {
-      const float* const p = B.data + k * B.row_stride + j;
-      if (mr >= ASKING_ROWS && j % LINE == 0) __builtin_prefetch(p + depth * B.row_stride, 0, 2);
-      const vec b = load(p);
+      const vec b = load(B.data + k * B.row_stride + j);
 #pragma GCC unroll 4
       for (int i = 0; i < mr; ++i) sum[i] += a[i][k] * b;
     }
@@ -92,25 +116,54 @@ static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, 
   for (int i = 0; i < mr; ++i) store_ends(sums + i * sums_row + j, sum[i], rest);
 }
 
-// Up to FEW rows of C, columns first..last-1; sums (mr,N).
-template <int mr>
-static void multiply_few(const Gemm& g, index_t first, index_t last, float* sums) {
-  constexpr int DEPTH = depth_of(mr);
-  for (int i = 0; i < mr; ++i)
-    for (index_t j = first; j < last; ++j) sums[i * g.N + j] = 0;
+// The same for rows(M,depth) of A, `most` of them at a time; the groups share out the rows of B to be asked for.
+template <int most, int depth, bool asks>
+static inline void add_all_rows(index_t count, index_t M, index_t groups, const ConstMatrix& A, const ConstMatrix& B,
+                                float* sums, index_t sums_row, index_t to_come) {
+  index_t asked = 0;
+  for (index_t i = 0; i < M; --groups) {
+    const int mr = static_cast<int>(next_part(M - i, most));
+    const index_t mine = groups == 1 ? to_come - asked : min(to_come - asked, groups < depth ? depth / 2 : 1);
+    const Ahead ahead = {at(B, depth + asked, 0).data, mine, B.row_stride};
+    asked += mine;
+    const ConstMatrix a = at(A, i, 0);
+    float* const c = sums + i * sums_row;
+    if (mr == most)
+      add_rows<most, depth, asks>(count, a, B, c, sums_row, ahead);
+    else if constexpr (most == 3)
+      (mr == 2 ? add_rows<2, depth, asks> : add_rows<1, depth, asks>)(count, a, B, c, sums_row, ahead);
+    else if constexpr (most == 4 && !avx2)
+      add_rows<3, depth, asks>(count, a, B, c, sums_row, ahead);
+    i += mr;
+  }
+}
+
+// Columns first..first+count-1 of C; sums (M,sums_row).
+template <int most, int depth>
+static void multiply_run(const Gemm& g, index_t first, index_t count, float* sums, index_t sums_row) {
+  for (index_t i = 0; i < g.M; ++i)
+    for (index_t j = 0; j < count; ++j) sums[i * sums_row + j] = 0;
+  const index_t groups = ceil_div(g.M, most);
+  // From three rows of C on, computing leaves hardware prefetchers too little time to begin anew at every row of B, so
+  // the next ones are asked for: 1.1 to 1.15 times as fast from main memory on a Zen 1, for fewer rows 0.75 to 1.0.
+  // With AVX-512 not measured.
+  constexpr bool asks = avx2 && most > 2;
   index_t k = 0;
-  for (; k + DEPTH <= g.K; k += DEPTH)
-    add_rows<mr, DEPTH>(last - first, at(g.A, 0, k), at(g.B, k, first), sums + first, g.N);
-  for (; k < g.K; ++k) add_rows<mr, 1>(last - first, at(g.A, 0, k), at(g.B, k, first), sums + first, g.N);
-  for (int i = 0; i < mr; ++i) {
-    const float* const sum = sums + i * g.N;
-    if (g.C.col_stride == 1 && g.beta == 0) {  // by whole registers
-      float* const __restrict c = at(g.C, i, 0).data;
-      for (index_t j = first; j < last; ++j) c[j] = g.alpha * sum[j];
+  for (; k + depth <= g.K; k += depth)
+    add_all_rows<most, depth, asks>(count, g.M, groups, at(g.A, 0, k), at(g.B, k, first), sums, sums_row,
+                                    min(depth, g.K - k - depth));
+  for (; k < g.K; ++k)
+    add_all_rows<most, 1, false>(count, g.M, groups, at(g.A, 0, k), at(g.B, k, first), sums, sums_row, 0);
+  for (index_t i = 0; i < g.M; ++i) {
+    const float* const sum = sums + i * sums_row;
+    const Matrix C = at(g.C, i, first);
+    if (C.col_stride == 1 && g.beta == 0) {  // by whole registers
+      float* const __restrict c = C.data;
+      for (index_t j = 0; j < count; ++j) c[j] = g.alpha * sum[j];
       continue;
     }
-    for (index_t j = first; j < last; ++j) {
-      float& c = *at(g.C, i, j).data;
+    for (index_t j = 0; j < count; ++j) {
+      float& c = *at(C, 0, j).data;
       c = g.beta == 0 ? g.alpha * sum[j] : g.alpha * sum[j] + g.beta * c;
     }
   }
@@ -145,23 +198,33 @@ static void run(const Gemm& job) {
   const Gemm g = streaming_job(job);
   if (g.M == 0) return blocked.run(job);  // neither operand can be streamed: it has to be packed
   const Blocks block = blocks(job);
-  const Workspace workspace(g.M <= FEW ? g.M * g.N : 0);
-  constexpr decltype(&multiply_few<1>) few[] = {multiply_few<1>, multiply_few<2>, multiply_few<3>, multiply_few<4>};
-  static_assert(sizeof few / sizeof few[0] == FEW);
-  // Columns at a time: their sums stay in L1, or near it where runs of B twice as long as that bring more: on a Zen 1
-  // 1.1 to 1.3 times as fast from main memory, as fast from L3.
-  const index_t run = cache_sizes().l1d * (avx2 ? 4 : 1) / 2 / (g.M * index_t{sizeof(float)});
-  const auto multiply_columns = [&](index_t first, index_t last) {
-    if (g.M > FEW) return multiply_tiles(g, block.KC, first, last);
-    for (index_t j = first; j < last; j += run) few[g.M - 1](g, j, min(last, j + run), workspace.data());
+  const bool sums = by_sums(g);
+  const index_t run = run_columns(g), sums_row = round_up(min(run, g.N), LINE);
+  // Half a page away from B's rows, as long as these are whole pages apart: a load waits for an earlier store to an
+  // address with the same low 12 bits, and such stores just ahead of B double the time, measured on a Zen 1.
+  constexpr index_t PAGE = 1024;
+  const index_t for_thread = round_up(g.M * sums_row, PAGE);
+  const Workspace workspace(sums ? g.threads * for_thread + PAGE : 0);
+  const auto offset = [](const float* p) {
+    return static_cast<index_t>(reinterpret_cast<std::uintptr_t>(p) / sizeof(float));
   };
-  if (g.threads == 1) return multiply_columns(0, g.N);
+  float* const all_sums = workspace.data() + ((offset(g.B.data) + PAGE / 2 - offset(workspace.data())) & (PAGE - 1));
+  const auto multiply_columns = [&](index_t first, index_t last, index_t thread) {
+    if (!sums) return multiply_tiles(g, block.KC, first, last);
+    const auto multiply = g.M == 1   ? multiply_run<one_row.rows, one_row.depth>
+                          : g.M == 2 ? multiply_run<two_rows.rows, two_rows.depth>
+                                     : multiply_run<more_rows.rows, more_rows.depth>;
+    for (index_t j = first; j < last; j += run)
+      multiply(g, j, min(run, last - j), all_sums + thread * for_thread, sums_row);
+  };
+  if (g.threads == 1) return multiply_columns(0, g.N, 0);
 
-  const index_t share = round_up(ceil_div(g.N, g.threads), block.NR);  // whole tiles; each thread its own columns
+  // Whole tiles, or lines of C; each thread its own columns.
+  const index_t share = round_up(ceil_div(g.N, g.threads), max(block.NR, LINE));
 #pragma omp parallel for num_threads(g.threads) schedule(static)
   for (int t = 0; t < g.threads; ++t) {
     const TeamThread team_thread(g.team);
-    multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share));
+    multiply_columns(min(g.N, t * share), min(g.N, (t + 1) * share), t);
   }
 }
 
