@@ -51,8 +51,10 @@ struct Pass {
 // With AVX2, on a Zen 1: 4 rows of B instead of 2 for 3 rows of C are 1.2 to 1.35 times as fast, 6 instead of 4 for 2
 // rows 1.05 times. Else a register of A for half of them; more were not measured.
 constexpr Pass one_row = {1, avx2 ? 8 : REGISTERS / 4}, two_rows = {2, avx2 ? 6 : REGISTERS / 4},
-               more_rows = {avx2 ? 3 : 4, avx2 ? 4 : REGISTERS / 8};
-static constexpr Pass pass_for(index_t rows) { return rows == 1 ? one_row : rows == 2 ? two_rows : more_rows; }
+               four_rows = {4, avx2 ? 2 : REGISTERS / 8}, more_rows = avx2 ? Pass{3, 4} : four_rows;
+static constexpr Pass pass_for(index_t rows) {
+  return rows == 1 ? one_row : rows == 2 ? two_rows : rows == 4 ? four_rows : more_rows;
+}
 static bool by_sums(const Gemm& g) { return avx2 || g.M <= FEW; }
 
 // Columns at a time. With AVX2 as many as half of L2 has room for the sums of, because a long run of B counts for more:
@@ -82,8 +84,8 @@ struct Ahead {
 
 // sums(mr,count) += A(mr,depth)·B(depth,count)
 template <int mr, int depth, bool asks>
-static void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B, float* sums, index_t sums_row,
-                     const Ahead ahead) {
+__attribute__((always_inline)) static inline void add_rows(index_t count, const ConstMatrix& A, const ConstMatrix& B,
+                                                           float* sums, index_t sums_row, const Ahead ahead) {
   float a[mr][depth];
   for (int i = 0; i < mr; ++i)
     for (int k = 0; k < depth; ++k) a[i][k] = *at(A, i, k).data;
@@ -130,10 +132,12 @@ static inline void add_all_rows(index_t count, index_t M, index_t groups, const 
     float* const c = sums + i * sums_row;
     if (mr == most)
       add_rows<most, depth, asks>(count, a, B, c, sums_row, ahead);
-    else if constexpr (most == 3)
-      (mr == 2 ? add_rows<2, depth, asks> : add_rows<1, depth, asks>)(count, a, B, c, sums_row, ahead);
-    else if constexpr (most == 4 && !avx2)
+    else if (most == 4)
       add_rows<3, depth, asks>(count, a, B, c, sums_row, ahead);
+    else if (mr == 2)
+      add_rows<2, depth, asks>(count, a, B, c, sums_row, ahead);
+    else
+      add_rows<1, depth, asks>(count, a, B, c, sums_row, ahead);
     i += mr;
   }
 }
@@ -149,9 +153,14 @@ static void multiply_run(const Gemm& g, index_t first, index_t count, float* sum
   // With AVX-512 not measured.
   constexpr bool asks = avx2 && most > 2;
   index_t k = 0;
-  for (; k + depth <= g.K; k += depth)
-    add_all_rows<most, depth, asks>(count, g.M, groups, at(g.A, 0, k), at(g.B, k, first), sums, sums_row,
-                                    min(depth, g.K - k - depth));
+  for (; k + depth <= g.K; k += depth) {
+    const ConstMatrix A = at(g.A, 0, k), B = at(g.B, k, first);
+    const index_t to_come = min(depth, g.K - k - depth);
+    if (g.M == most)  // with few columns the groups are felt
+      add_rows<most, depth, asks>(count, A, B, sums, sums_row, {at(B, depth, 0).data, to_come, B.row_stride});
+    else
+      add_all_rows<most, depth, asks>(count, g.M, groups, A, B, sums, sums_row, to_come);
+  }
   for (; k < g.K; ++k)
     add_all_rows<most, 1, false>(count, g.M, groups, at(g.A, 0, k), at(g.B, k, first), sums, sums_row, 0);
   for (index_t i = 0; i < g.M; ++i) {
@@ -213,6 +222,7 @@ static void run(const Gemm& job) {
     if (!sums) return multiply_tiles(g, block.KC, first, last);
     const auto multiply = g.M == 1   ? multiply_run<one_row.rows, one_row.depth>
                           : g.M == 2 ? multiply_run<two_rows.rows, two_rows.depth>
+                          : g.M == 4 ? multiply_run<four_rows.rows, four_rows.depth>
                                      : multiply_run<more_rows.rows, more_rows.depth>;
     for (index_t j = first; j < last; j += run)
       multiply(g, j, min(run, last - j), all_sums + thread * for_thread, sums_row);
