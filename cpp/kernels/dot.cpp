@@ -32,8 +32,11 @@ static index_t chunk_steps(const Gemm& g) { return g.M * g.N == 1 ? 16384 : 4096
 
 using Lanes = typename IndicesBelow<VL>::type;
 
-// Sums that take turns for one element: an FMA takes 4 or 5 cycles, and a core begins one or two in each.
-constexpr int sums_in_turn(int elements) { return elements > 4 ? 1 : elements > 2 ? 2 : elements > 1 ? 4 : 8; }
+// Sums that take turns for an element of a C that has so few: an FMA takes 4 or 5 cycles, and a core begins one or two
+// in each. Of a larger C, small tiles have one each like the others, so that it has the same bits wherever an element
+// is.
+constexpr index_t ALONE = 4;
+constexpr int sums_in_turn(int elements) { return elements > 2 ? 2 : elements > 1 ? 4 : 8; }
 
 // Lane l of the result: the sum of all lanes of v[l].
 template <int... lane>
@@ -73,12 +76,13 @@ static inline vec load_last(const float* p, index_t n, Indices<lane...>) {
   return reinterpret_cast<vec>(reinterpret_cast<mask>(load(p + n - VL)) & counted);
 }
 
-// mr x nr dot products of length kc; row i of a starts at a + i*a_row, column j of b at b + j*b_column.
-template <int mr, int nr>
+// mr x nr dot products of length kc; row i of a starts at a + i*a_row, column j of b at b + j*b_column. `alone`: all of
+// C.
+template <int mr, int nr, bool alone>
 static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, index_t b_column, float* c,
                      index_t c_row) {
   if (kc < VL) return short_dots(mr, nr, kc, a, a_row, b, b_column, c, c_row);
-  constexpr int turns = sums_in_turn(mr * nr), fours = (mr * nr + 3) / 4;
+  constexpr int turns = alone ? sums_in_turn(mr * nr) : 1, fours = (mr * nr + 3) / 4;
   vec acc[turns][4 * fours] = {};
   const auto add = [&](vec* sums, auto part) __attribute__((always_inline)) {
     // What there are fewer of stays in registers while the others come, one by one.
@@ -123,11 +127,17 @@ using DotFunction = void (*)(index_t kc, const float*, index_t, const float*, in
 struct DotTable {
   DotFunction at[DOT_MR * DOT_NR];
 };
-template <int... i>
-constexpr DotTable make_dot_table(Indices<i...>) {
-  return {{i % DOT_NR < columns_of(i / DOT_NR + 1) ? dot_tile<i / DOT_NR + 1, i % DOT_NR + 1> : nullptr...}};
+template <bool alone, int mr, int nr>
+constexpr DotFunction dot_of_size() {
+  if constexpr (nr <= columns_of(mr) && (!alone || mr * nr <= ALONE)) return dot_tile<mr, nr, alone>;
+  return nullptr;
 }
-constexpr DotTable dot_table = make_dot_table(IndicesBelow<DOT_MR * DOT_NR>::type{});
+template <bool alone, int... i>
+constexpr DotTable make_dot_table(Indices<i...>) {
+  return {{dot_of_size<alone, i / DOT_NR + 1, i % DOT_NR + 1>()...}};
+}
+constexpr DotTable dot_table = make_dot_table<false>(IndicesBelow<DOT_MR * DOT_NR>::type{}),
+                   alone_table = make_dot_table<true>(IndicesBelow<DOT_MR * DOT_NR>::type{});
 
 // Copies `count` rows of `m`, steps k0..k0+kc-1: to (count,kc), rows `stride` apart.
 static void copy_rows(const ConstMatrix& m, index_t count, index_t k0, index_t kc, float* to, index_t stride) {
@@ -168,13 +178,14 @@ static void multiply_piece(const Gemm& g, const ConstMatrix& rows, index_t pc, i
     copy_rows(columns, count, pc, kc, scratch, steps);
     columns = {scratch, steps, 1};
   }
+  const DotTable& table = g.M * g.N <= ALONE ? alone_table : dot_table;
   for (index_t i = 0; i < g.M; i += DOT_MR) {
     const index_t mr = min(DOT_MR, g.M - i);
     const index_t columns_at_once = columns_of(static_cast<int>(mr));
     for (index_t j = 0; j < count; j += columns_at_once) {
       const index_t nr = min(columns_at_once, count - j);
-      dot_table.at[(mr - 1) * DOT_NR + nr - 1](kc, at(rows, i, pc).data, rows.row_stride, at(columns, j, 0).data,
-                                               columns.row_stride, partial + i * g.N + first + j, g.N);
+      table.at[(mr - 1) * DOT_NR + nr - 1](kc, at(rows, i, pc).data, rows.row_stride, at(columns, j, 0).data,
+                                           columns.row_stride, partial + i * g.N + first + j, g.N);
     }
   }
 }
