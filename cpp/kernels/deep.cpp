@@ -41,9 +41,10 @@ static Gemm loading_rows(const Gemm& job) {
 // Steps of a slice: A and B of it take a quarter of L2, another is for the slice on its way. Measured on a Zen 5,
 // slices for L1 are 0.85 to 0.95 times as fast: loading and storing C shows. With AVX2, narrow tiles on columns of A
 // use little of each line before it leaves L1: on a Zen 3, slices for L1 are 1.15 times as fast at 32x32 TN, 0.94 at
-// 16x16; on a Zen 1, whose FMAs take twice the time, 0.9 times up to 4096 steps, as fast from main memory.
+// 16x16; on a Zen 1, whose FMAs take twice the time, 0.9 times up to 4096 steps, 1.0 to 1.05 from main memory.
 static index_t slice_steps(const Gemm& g) {
-  const bool for_l1 = avx2 && g.A.row_stride == 1 && g.M + g.N > 48 && !computes_in_halves();
+  const bool far = (g.M + g.N) * g.K * index_t{sizeof(float)} > cache_sizes().l3 / 2;
+  const bool for_l1 = avx2 && g.A.row_stride == 1 && g.M + g.N > 48 && (far || !computes_in_halves());
   const index_t bytes = for_l1 ? cache_sizes().l1d / 5 * 4 : cache_sizes().l2 / 4;
   const index_t steps = max(64, bytes / ((g.M + g.N) * index_t{sizeof(float)}));
   return equal_part(chunk_steps(g), steps, 1);
