@@ -22,8 +22,10 @@ constexpr index_t few_rows = 8;
 // Below this many steps of K the horizontal sums of `dot` cost more than they bring.
 constexpr index_t dot_steps = 128;
 // But beside so many columns that lie as `dot` reads them, or of one row as `skinny` does, they are as fast or faster
-// from here on: measured with AVX2 on a Zen 1, 1.2 to 5 times as fast.
-constexpr index_t short_dot_steps = 16, few_columns = 32;
+// from here on, `dot` of 3 and 4 rows from twice as many: measured with AVX2 on a Zen 1, 1.2 to 5 times as fast. `dot`
+// does not go on to a C beyond L2, because it has sums of its own, which one thread copies. With registers twice as
+// wide, twice as many steps; that was not measured.
+constexpr index_t short_dot_steps = 16, few_columns = 32, short_dot_elements = 1 << 16;
 
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
 // columns enough to run along.
@@ -158,14 +160,17 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
   const Gemm g = upright ? job : transpose(job);
   const CacheSizes& cache = cache_sizes();
   const index_t of_a = g.M * g.K * index_t{sizeof(float)}, of_b = g.N * g.K * index_t{sizeof(float)};
-  if (g.A.row_stride == 1 && g.N == 16) return of_a <= std::min<index_t>(cache.l3 / 2, 8 * cache.l2);
+  // A is read again for every panel of B, so its columns should lie side by side and not share sets either.
+  const bool columns = g.A.row_stride == 1 && g.A.col_stride <= 2 * g.M && g.A.col_stride % 1024 != 0;
+  if (columns && g.N == 16) return of_a <= std::min<index_t>(cache.l3 / 2, 8 * cache.l2);
   const bool share_sets = g.B.row_stride % 512 == 0;
-  return g.M <= 64 && g.K <= 1024 && of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
+  return (columns || g.A.col_stride == 1) && g.M <= 64 && g.K <= 1024 &&
+         of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
 }
 
-// Of more rows than few, and a B with contiguous rows from beyond L3: whether `skinny` is the one for them. Measured on
-// a Zen 1, where `blocked` spends much of its time on copying B: 1.0 to 1.3 times as fast up to 12 rows, up to 24 if
-// rows of B share sets of the caches; with more rows 0.8 to 1.0 times.
+// Of more rows than few, and a B with contiguous rows that are more than half of L3: whether `skinny` is the one for
+// them. Measured on a Zen 1, where `blocked` spends much of its time on copying B: 1.0 to 1.3 times as fast up to 12
+// rows, up to 24 if rows of B share sets of the caches; with more rows 0.8 to 1.0 times.
 static bool streams_many(const Gemm& g) {
   if (!computes_in_halves() || !has_only_avx2() || g.K < dot_steps) return false;
   const bool share_sets = g.B.row_stride % 1024 == 0;
@@ -177,9 +182,11 @@ static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
   const bool rows_contiguous = g.B.col_stride == 1, columns_contiguous = g.B.row_stride == 1 && !rows_contiguous;
   const index_t few = g.M, many = g.N;
   if (few > few_rows) return rows_contiguous && streams_many(g) ? "skinny" : nullptr;
-  if (many >= few_columns && g.K >= short_dot_steps &&
-      ((columns_contiguous && few <= 4) || (rows_contiguous && few == 1 && many * g.K >= 1024)))
-    return rows_contiguous ? "skinny" : "dot";
+  const index_t registers = g.K / (has_avx512() ? 2 * short_dot_steps : short_dot_steps);
+  if (many >= few_columns && rows_contiguous && few == 1 && registers > 0 && many * g.K >= 1024) return "skinny";
+  if (many >= few_columns && columns_contiguous && few <= 4 && registers >= (few > 2 ? 2 : 1) &&
+      few * many <= short_dot_elements)
+    return "dot";
   if (g.K < dot_steps) return nullptr;
   // Tiny C, long K: lanes along the columns of C would run empty.
   if (few <= 4 && many <= 4) return "dot";
@@ -197,8 +204,8 @@ static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
   return streams ? "skinny" : nullptr;
 }
 
-// Whether `dot` is the one for a C of more rows and columns than that: rows of A and columns of B contiguous, so that
-// tiles need no broadcast and nothing is copied. Measured with AVX2 on a Zen 1: 1.1 to 1.45 times as fast as
+// Whether `dot` is the one for a C of more than few_rows rows and columns: rows of A and columns of B contiguous, so
+// that tiles need no broadcast and nothing is copied. Measured with AVX2 on a Zen 1: 1.1 to 1.45 times as fast as
 // `deep`, 1.0 to 1.2 times as `blocked`; 0.9 with half as many steps.
 constexpr index_t dots_edge = 64;
 static bool dots(const Gemm& g) {
@@ -208,10 +215,11 @@ static bool dots(const Gemm& g) {
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
-// copies an operand that does not lie as it reads it. Measured on a Zen 3, K of 4096 to 65536, NN and TN: 1.4 times as
-// fast at 4x4 if `dot` copies both, 3 at 4x16, 2 at 4x32, 1.2 to 1.5 at 8x64; 0.9 at 2x64, 0.7 at 1x16. With AVX-512,
-// measured on an Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at
-// 4x64 and 0.9 at 2x16.
+// copies an operand that does not lie as it reads it. At up to 4x4 `deep` has two chunks side by side: measured on a
+// Zen 1, 1.35 times as fast if `dot` copies one operand, 2.2 if both. Measured on a Zen 3, K of 4096 to 65536, NN and
+// TN: 3 times as fast at 4x16, 2 at 4x32, 1.2 to 1.5 at 8x64; 0.9 at 2x64, 0.7 at 1x16. With AVX-512, measured on an
+// Intel Xeon: 1.5 to 1.7 at 4x4, 4 to 5 at 3x8 and 4x8, 1.1 to 1.7 at 4x16, 1.0 to 1.4 at 4x32; 0.7 at 4x64 and 0.9 at
+// 2x16.
 static bool deep_before_flat(const Gemm& g) {
   if (!has_avx2()) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);

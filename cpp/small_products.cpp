@@ -20,7 +20,7 @@ constexpr int first_wait_products = 8;
 // and whenever it has cost so much: where others' threads spin, a product may take milliseconds.
 constexpr int judged_after = 64;
 constexpr double tried_at_most_ns = 3e6;
-// Products, and rows of them, after which one thread is measured again, which costs a two-hundredth of them.
+// Products, and rows of them, after which one thread is measured again, which costs some hundredths of them.
 constexpr int measured_again_after = 1 << 13, rows_measured_again_after = 64;
 // A caller whose last row of products gained by its team, its waking included, is expected to come with another such
 // row, and has its team at once; unless it stayed away so long that nothing is known about it.
@@ -38,6 +38,7 @@ struct Caller {
   double gained_ns;  // by it since, as far as it counts
   bool at_once;      // this row has begun with a team, because the last one gained by it
   int rows_at_once;  // one after another
+  bool measures;     // this row has begun alone only to measure one thread again
 };
 constinit thread_local Caller caller = {};
 
@@ -78,21 +79,24 @@ bool small_team_pays(double flops) {
   caller.asked = Clock::now();
   caller.asked_for = flops;
   const auto away = caller.asked - caller.ended;
-  if (away > pause) {
-    const bool tried = caller.with_team > 0, gained = tried && caller.gained_ns > 0;
+  const bool any_since = caller.alone > 0 || caller.with_team > 0;  // products; who only asked has not begun a row
+  if (away > pause && (any_since || away >= remembered)) {
+    const bool tried = caller.with_team > 0, gained = tried ? caller.gained_ns > 0 : caller.measures;
     if (tried && !gained) {
       give_up();
     } else {  // whoever comes in short rows shall not wait forever after tries in vain
       caller.wait_ns = tried ? first_wait_ns : std::max(0.75 * caller.wait_ns, first_wait_ns);
       start_alone();
     }
-    caller.at_once = gained && away < remembered && caller.rows_at_once < rows_measured_again_after;
+    const bool expected = gained && away < remembered;
+    caller.measures = expected && caller.rows_at_once >= rows_measured_again_after;
+    caller.at_once = expected && !caller.measures;
     caller.rows_at_once = caller.at_once ? caller.rows_at_once + 1 : 0;
   }
   // A larger product has woken it, or one of these.
   const bool is_awake = caller.asked - caller.team_ended <= pause;
-  const bool expected = is_awake || caller.at_once;
-  if (expected && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns) return true;
+  if ((is_awake || caller.at_once) && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns)
+    return true;
   return caller.alone_for_ns >= caller.wait_ns && caller.alone > first_wait_products;
 }
 

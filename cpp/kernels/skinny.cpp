@@ -132,7 +132,7 @@ static inline void add_all_rows(index_t count, index_t M, index_t groups, const 
     float* const c = sums + i * sums_row;
     if (mr == most)
       add_rows<most, depth, asks>(count, a, B, c, sums_row, ahead);
-    else if (most == 4)
+    else if (most == 4 && mr == 3)
       add_rows<3, depth, asks>(count, a, B, c, sums_row, ahead);
     else if (mr == 2)
       add_rows<2, depth, asks>(count, a, B, c, sums_row, ahead);
@@ -209,15 +209,15 @@ static void run(const Gemm& job) {
   const Blocks block = blocks(job);
   const bool sums = by_sums(g);
   const index_t run = run_columns(g), sums_row = round_up(min(run, g.N), LINE);
-  // Half a page away from B's rows, as long as these are whole pages apart: a load waits for an earlier store to an
-  // address with the same low 12 bits, and such stores just ahead of B double the time, measured on a Zen 1.
+  // Half a page away from B, modulo whole pages, which rows a power of two apart are: a load waits for an earlier store
+  // to an address with the same low 12 bits, and such stores just ahead of B double the time, measured on a Zen 1.
   constexpr index_t PAGE = 1024;
   const index_t for_thread = round_up(g.M * sums_row, PAGE);
   const Workspace workspace(sums ? g.threads * for_thread + PAGE : 0);
   const auto offset = [](const float* p) {
     return static_cast<index_t>(reinterpret_cast<std::uintptr_t>(p) / sizeof(float));
   };
-  float* const all_sums = workspace.data() + ((offset(g.B.data) + PAGE / 2 - offset(workspace.data())) & (PAGE - 1));
+  float* const all_sums = workspace.data() + ((offset(g.B.data) + PAGE / 2 - offset(workspace.data())) & (PAGE - LINE));
   const auto multiply_columns = [&](index_t first, index_t last, index_t thread) {
     if (!sums) return multiply_tiles(g, block.KC, first, last);
     const auto multiply = g.M == 1   ? multiply_run<one_row.rows, one_row.depth>

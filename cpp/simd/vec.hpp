@@ -68,7 +68,8 @@ static inline void multiply_add(vec& acc, vec a, vec b) {
 }
 
 // Used by several FMAs, what was loaded would be loaded again by each of them where GCC thinks that as cheap.
-static inline void keep_in_register(vec& v) {
+template <class Vector>
+static inline void keep_in_register(Vector& v) {
 #if defined(__x86_64__)
   asm("" : "+v"(v));
 #elif defined(__aarch64__)

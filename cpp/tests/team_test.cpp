@@ -206,7 +206,7 @@ static void test_small_products() {
   pause();
   expect(frugalblas_choose(&product).threads == 2, "a row that gained by its team: the next one has it at once", 2);
   with_team = std::chrono::microseconds(1000);
-  teams_of(1);
+  expect(teams_of(1) == 1, "asking is not a row of its own", 2);
   pause();
   expect(frugalblas_choose(&product).threads == 1, "a row that lost by it: the next one has none", 2);
   expect(teams_of(3000) < 150, "a slower team is given up", 2);
