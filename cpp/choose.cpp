@@ -164,7 +164,9 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
   const bool columns = g.A.row_stride == 1 && g.A.col_stride <= 2 * g.M && g.A.col_stride % 1024 != 0;
   if (columns && g.N == 16) return of_a <= std::min<index_t>(cache.l3 / 2, 8 * cache.l2);
   const bool share_sets = g.B.row_stride % 512 == 0;
-  return (columns || g.A.col_stride == 1) && g.M <= 64 && g.K <= 1024 &&
+  // More steps than `blocked` takes at once would give other bits than if A or B lay otherwise.
+  const index_t steps = g.M <= 16 ? 1024 : small_steps;
+  return (columns || g.A.col_stride == 1) && g.M <= 64 && g.K <= steps &&
          of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
 }
 
