@@ -23,8 +23,8 @@ constexpr index_t few_rows = 8;
 constexpr index_t dot_steps = 128;
 // But beside so many columns that lie as `dot` reads them, or of one row as `skinny` does, they are as fast or faster
 // from here on, `dot` of 3 and 4 rows from twice as many: measured with AVX2 on a Zen 1, 1.2 to 5 times as fast. `dot`
-// does not go on to a C beyond L2, because it has sums of its own, which one thread copies. With registers twice as
-// wide, twice as many steps; that was not measured.
+// does not go on to a C beyond 256 KiB, because it has sums of its own, which one thread copies. With registers twice
+// as wide, twice as many steps; that was not measured.
 constexpr index_t short_dot_steps = 16, few_columns = 32, short_dot_elements = 1 << 16;
 
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
@@ -164,15 +164,16 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
   const bool columns = g.A.row_stride == 1 && g.A.col_stride <= 2 * g.M && g.A.col_stride % 1024 != 0;
   if (columns && g.N == 16) return of_a <= std::min<index_t>(cache.l3 / 2, 8 * cache.l2);
   const bool share_sets = g.B.row_stride % 512 == 0;
-  // More steps than `blocked` takes at once would give other bits than if A or B lay otherwise.
+  // More steps than `blocked` takes at once would give other bits than if A or B lay otherwise; up to 16 rows, where
+  // several rungs take their turns, they may differ anyhow.
   const index_t steps = g.M <= 16 ? 1024 : small_steps;
   return (columns || g.A.col_stride == 1) && g.M <= 64 && g.K <= steps &&
          of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
 }
 
-// Of more rows than few, and a B with contiguous rows that are more than half of L3: whether `skinny` is the one for
-// them. Measured on a Zen 1, where `blocked` spends much of its time on copying B: 1.0 to 1.3 times as fast up to 12
-// rows, up to 24 if rows of B share sets of the caches; with more rows 0.8 to 1.0 times.
+// Of more rows than few, and a B with contiguous rows that take more than 4 MiB, half of L3 there: whether `skinny` is
+// the one for them. Measured on a Zen 1, where `blocked` spends much of its time on copying B: 1.0 to 1.3 times as fast
+// up to 12 rows, up to 24 if rows of B share sets of the caches; with more rows 0.8 to 1.0 times.
 static bool streams_many(const Gemm& g) {
   if (!computes_in_halves() || !has_only_avx2() || g.K < dot_steps) return false;
   const bool share_sets = g.B.row_stride % 1024 == 0;

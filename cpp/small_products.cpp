@@ -36,9 +36,12 @@ struct Caller {
   double wait_ns = first_wait_ns;
   int with_team;     // products since one was woken
   double gained_ns;  // by it since, as far as it counts
-  bool at_once;      // this row has begun with a team, because the last one gained by it
-  int rows_at_once;  // one after another
-  bool measures;     // this row has begun alone only to measure one thread again
+  // Rows that were expected to gain by a team, up to this one: 0 if this one is not. The last that is counted begins
+  // alone all the same, to measure one thread again.
+  int rows;
+
+  bool measures() const { return rows == rows_measured_again_after; }
+  bool begins_with_team() const { return rows > 0 && !measures(); }
 };
 constinit thread_local Caller caller = {};
 
@@ -51,7 +54,7 @@ void start_alone() {
 }
 
 void give_up() {
-  caller.at_once = false;
+  caller.rows = 0;
   caller.wait_ns = std::min(2 * caller.wait_ns, longest_wait_ns);
   start_alone();
 }
@@ -81,22 +84,19 @@ bool small_team_pays(double flops) {
   const auto away = caller.asked - caller.ended;
   const bool any_since = caller.alone > 0 || caller.with_team > 0;  // products; who only asked has not begun a row
   if (away > pause && (any_since || away >= remembered)) {
-    const bool tried = caller.with_team > 0, gained = tried ? caller.gained_ns > 0 : caller.measures;
+    const bool tried = caller.with_team > 0, gained = tried ? caller.gained_ns > 0 : caller.measures();
     if (tried && !gained) {
       give_up();
     } else {  // whoever comes in short rows shall not wait forever after tries in vain
       caller.wait_ns = tried ? first_wait_ns : std::max(0.75 * caller.wait_ns, first_wait_ns);
       start_alone();
     }
-    const bool expected = gained && away < remembered;
-    caller.measures = expected && caller.rows_at_once >= rows_measured_again_after;
-    caller.at_once = expected && !caller.measures;
-    caller.rows_at_once = caller.at_once ? caller.rows_at_once + 1 : 0;
+    caller.rows = gained && away < remembered ? caller.rows % rows_measured_again_after + 1 : 0;
   }
   // A larger product has woken it, or one of these.
   const bool is_awake = caller.asked - caller.team_ended <= pause;
-  if ((is_awake || caller.at_once) && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns)
-    return true;
+  const bool expected = is_awake || caller.begins_with_team();
+  if (expected && caller.alone_ns > 0 && caller.alone == 0 && caller.wait_ns == first_wait_ns) return true;
   return caller.alone_for_ns >= caller.wait_ns && caller.alone > first_wait_products;
 }
 
