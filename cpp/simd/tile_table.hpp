@@ -100,20 +100,9 @@ struct TileTables {
 extern const TileTables tile_tables;
 static inline const TileTable& tile_table(Source source) { return tile_tables.of[static_cast<int>(source)]; }
 
-// One tile by `function`, by way of a local one, into a C whose rows are not contiguous. Not in line: its frame is
-// large.
-__attribute__((noinline)) static void scatter_tile(TileFunction function, int mr, int nr, index_t kc,
-                                                   const TileOperands& op, float alpha, float beta, const Matrix& C) {
-  const int tail = (nr - 1) % VL + 1;
-  float local[REGISTERS * VL];  // as many as can be accumulated in registers
-  function(kc, op, {local, nr - tail + VL, alpha, 0, tail});
-  for (int j = 0; j < nr; ++j)  // the rows inside: in a transposed job it is they that are adjacent
-    for (int i = 0; i < mr; ++i) {
-      float& c = C.data[i * C.row_stride + j * C.col_stride];
-      const float product = local[i * (nr - tail + VL) + j];
-      c = beta == 0 ? product : product + beta * c;
-    }
-}
+// One tile by `function`, by way of a local one, into a C whose rows are not contiguous.
+void scatter_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta,
+                  const Matrix& C);
 
 // The same into a C of any strides.
 static inline void run_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha,

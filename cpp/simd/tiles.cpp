@@ -4,6 +4,7 @@
 // functions, twice that with AVX-512 and NEON, and half the time that a build takes to compile. Rungs take them out of
 // the table by size.
 #include "tile.hpp"
+#include "transpose.hpp"
 
 namespace fb::FB_VARIANT {
 
@@ -31,5 +32,43 @@ constexpr TileTables tables(Indices<source...>) {
   return {{table<static_cast<Source>(source)>(IndicesBelow<TALL * NV>::type{})...}};
 }
 constinit const TileTables tile_tables = tables(IndicesBelow<SOURCES>::type{});
+
+// Rows i..i+W-1 of `tile`, as many as there are groups of W of them, to adjacent elements of the nr columns of C.
+// Returns the row that comes next. Columns beside the nr may be read, but nothing is computed with them.
+template <int W>
+static int scatter_rows(int i, int mr, int nr, const float* tile, int tile_row, float beta, const Matrix& C) {
+  for (; i + W <= mr; i += W)
+    for (int j = 0; j < nr; j += W) {
+      Register<W> r[W];
+#pragma GCC unroll 8
+      for (int q = 0; q < W; ++q) r[q] = load_register<W>(tile + (i + q) * tile_row + j);
+      transpose_in_registers<W>(r);
+#pragma GCC unroll 8
+      for (int q = 0; q < W; ++q) {
+        if (j + q >= nr) break;
+        float* const c = C.data + i + (j + q) * C.col_stride;
+        store_register<W>(c, beta == 0 ? r[q] : r[q] + beta * load_register<W>(c));
+      }
+    }
+  return i;
+}
+
+void scatter_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta,
+                  const Matrix& C) {
+  const int tail = (nr - 1) % VL + 1, row = nr - tail + VL;
+  float local[REGISTERS * VL];  // as many as can be accumulated in registers
+  function(kc, op, {local, row, alpha, 0, tail});
+  int first = 0;
+  if (C.row_stride == 1) {  // as in a transposed job
+    if (VL >= 8) first = scatter_rows<8>(first, mr, nr, local, row, beta, C);
+    first = scatter_rows<4>(first, mr, nr, local, row, beta, C);
+  }
+  for (int j = 0; j < nr; ++j)
+    for (int i = first; i < mr; ++i) {
+      float& c = C.data[i * C.row_stride + j * C.col_stride];
+      const float product = local[i * row + j];
+      c = beta == 0 ? product : product + beta * c;
+    }
+}
 
 }  // namespace fb::FB_VARIANT
