@@ -98,7 +98,8 @@ static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, 
     }
 #pragma GCC unroll 8
     for (int m = 0; m < others; ++m) {
-      const vec other = part(mr < nr ? b + m * b_column : a + m * a_row);
+      vec other = part(mr < nr ? b + m * b_column : a + m * a_row);
+      if (fewer > 1) keep_in_register(other);
 #pragma GCC unroll 8
       for (int n = 0; n < fewer; ++n) sums[mr < nr ? n * nr + m : m * nr + n] += kept[n] * other;
     }

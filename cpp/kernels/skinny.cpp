@@ -100,7 +100,8 @@ __attribute__((always_inline)) static inline void add_rows(index_t count, const 
     for (int i = 0; i < mr; ++i) sum[i] = load(sums + i * sums_row + j);
 #pragma GCC unroll 8
     for (int k = 0; k < depth; ++k) {
-      const vec b = load(B.data + k * B.row_stride + j);
+      vec b = load(B.data + k * B.row_stride + j);
+      if (mr > 1) keep_in_register(b);
 #pragma GCC unroll 4
       for (int i = 0; i < mr; ++i) sum[i] += a[i][k] * b;
     }

@@ -65,7 +65,9 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
     vec b_row[nv];  // (1,nr)
 #pragma GCC unroll 4
     for (int v = 0; v < nv; ++v) {
-      b_row[v] = ends ? load_ends(b, tail) : load(b + column(v));
+      vec loaded = ends ? load_ends(b, tail) : load(b + column(v));
+      if (VL == 16 && (mr == 2 || mr == 3)) keep_in_register(loaded);  // with more rows it stays there anyhow
+      b_row[v] = loaded;
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
       // over k is long enough to fetch its part of this row. Of a far B, that has been done: see blocking.hpp.
