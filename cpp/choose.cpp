@@ -23,8 +23,8 @@ constexpr index_t few_rows = 8;
 constexpr index_t dot_steps = 128;
 // But beside so many columns that lie as `dot` reads them, or of one row as `skinny` does, they are as fast or faster
 // from here on, `dot` of 3 and 4 rows from twice as many: measured with AVX2 on a Zen 1, 1.2 to 5 times as fast. `dot`
-// does not go on to a C beyond 256 KiB, because it has sums of its own, which one thread copies. With registers twice
-// as wide, twice as many steps; that was not measured.
+// does not go on to a C beyond 256 KiB, because it has sums of its own, which one thread copies. With AVX-512 see
+// dots() and tiles_in_place().
 constexpr index_t short_dot_steps = 16, few_columns = 32, short_dot_elements = 1 << 16;
 
 // Up to so many steps of K, storing C takes longer than computing it; C being this large, which is a matter of rows and
@@ -37,6 +37,18 @@ static bool computes_with(const char* level) {
   const Variant* const variant = frugalblas_default_variant(nullptr);
   return variant ? !std::strcmp(variant->level, level) : cpu_supports(level);
 }
+
+// Their places in the list, looked up once: comparing names takes as long as a small product.
+struct Rungs {
+  int microkernel = frugalblas_find_entry("microkernel"), blocked = frugalblas_find_entry("blocked"),
+      openmp = frugalblas_find_entry("openmp"), skinny = frugalblas_find_entry("skinny"),
+      dot = frugalblas_find_entry("dot"), deep = frugalblas_find_entry("deep"), outer = frugalblas_find_entry("outer");
+};
+static const Rungs& rungs() {
+  static const Rungs all;
+  return all;
+}
+constexpr int none = -1;
 
 // Measured on a Zen 3, what follows is another matter without AVX-512.
 static bool has_avx512() {
@@ -84,6 +96,10 @@ static index_t small_elements(bool columns_of_a = false) {
   return (has_avx512() ? std::min<index_t>(cache.l2, 1 << 20) : in_l1 * cache.l1d) / index_t{sizeof(float)};
 }
 
+// Columns of a panel, for which `microkernel`, if it has to copy B, goes to less trouble than `blocked`: measured on a
+// Zen 4, 1.05 to 2 times as fast, most where there is least to do. Not measured with SSE2 and NEON.
+static index_t panel_columns() { return has_avx512() ? 48 : has_avx2() ? 24 : 0; }
+
 // Whether columns of A, which `microkernel` would read in place once for every panel of B, do not stay in L1, or share
 // few of its sets: measured on an Intel Xeon, `blocked` is 1.05 to 1.1 times as fast at 128^3 and from 208^3 on.
 static bool columns_leave_l1(const Gemm& g, bool upright) {
@@ -107,13 +123,21 @@ static bool few_to_read(const Gemm& g) {
          narrow({g.B.data, g.B.col_stride, g.B.row_stride}, g.M, g.C.row_stride == 1);
 }
 
-// Elements of a large operand up to which, with AVX2, few rows or columns are left to the tiles of `microkernel`, which
-// read it in place, and from where on `skinny` is for them; `adjacent`: C's along the many, `share_sets`: the large
-// operand's rows. Measured on a Zen 1, `skinny` over `microkernel`: 1 row 1.1 to 2.5 times as fast, 2 rows 0.7 to 1.0
+// Elements of a large operand up to which few rows or columns are left to the tiles of `microkernel`, which read it in
+// place, and from where on `skinny` is for them; `adjacent`: C's along the many, `share_sets`: the large operand's
+// rows. With AVX2, measured on a Zen 1, `skinny` over `microkernel`: 1 row 1.1 to 2.5 times as fast, 2 rows 0.7 to 1.0
 // up to 64 KiB, 3 up to L2 0.6 to 0.95, 4 up to 4 MiB, half of L3 there, 0.6 to 1.0, 5 to 8 0.7 to 1.0; beyond that 1.0
 // to 5.
-static index_t tiles_in_place(index_t few, bool adjacent, bool share_sets) {
+//
+// With AVX-512, measured on a Zen 4: up to 256 columns and half of L2, 1.04 to 1.8 times as fast as `skinny`, 3 and 4
+// rows up to 2.8; those also with more columns up to twice L2, 0.97 to 1.17, unless rows share sets.
+static index_t tiles_in_place(index_t few, index_t many, bool adjacent, bool share_sets) {
   const CacheSizes& cache = cache_sizes();
+  if (has_avx512()) {
+    const index_t bytes = few > 4 ? cache.l2 : few > 2 && !share_sets ? 2 * cache.l2 : many <= 256 ? cache.l2 / 2 : 0;
+    return bytes / index_t{sizeof(float)};
+  }
+  if (!has_avx2()) return few > 4 ? cache.l2 / index_t{sizeof(float)} : 0;
   const bool far = few >= 4 && adjacent && !share_sets;
   const index_t bytes = far                     ? std::min<index_t>(cache.l3 / 2, 8 * cache.l2)
                         : few > 4               ? cache.l2
@@ -177,44 +201,64 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 static bool streams_many(const Gemm& g) {
   if (!computes_in_halves() || !has_only_avx2() || g.K < dot_steps) return false;
   const bool share_sets = g.B.row_stride % 1024 == 0;
-  return g.M <= (share_sets ? 24 : 12) && g.N * g.K > tiles_in_place(few_rows, true, false);
+  return g.M <= (share_sets ? 24 : 12) && g.N * g.K > tiles_in_place(few_rows, g.N, true, false);
 }
 
 // A product with few rows, B large; `transposed`: which were columns before.
-static const char* flat_rung(const Gemm& g, bool transposed, bool blocks) {
+static int flat_rung(const Gemm& g, bool transposed, bool blocks) {
   const bool rows_contiguous = g.B.col_stride == 1, columns_contiguous = g.B.row_stride == 1 && !rows_contiguous;
   const index_t few = g.M, many = g.N;
-  if (few > few_rows) return rows_contiguous && streams_many(g) ? "skinny" : nullptr;
-  const index_t registers = g.K / (has_avx512() ? 2 * short_dot_steps : short_dot_steps);
-  if (many >= few_columns && rows_contiguous && few == 1 && registers > 0 && many * g.K >= 1024) return "skinny";
-  if (many >= few_columns && columns_contiguous && few <= 4 && registers >= (few > 2 ? 2 : 1) &&
+  if (few > few_rows) return rows_contiguous && streams_many(g) ? rungs().skinny : none;
+  const index_t in_place = tiles_in_place(few, many, g.C.col_stride == 1, g.B.row_stride % 1024 == 0);
+  const index_t registers = g.K / short_dot_steps;
+  // With AVX-512, one row with few steps is left to tiles unless it comes from main memory: measured on a Zen 4, 1.0 to
+  // 2.3 times as fast as `skinny`, there 0.55 times.
+  const bool far = many * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
+  if (many >= few_columns && rows_contiguous && few == 1 && many * g.K >= 1024 &&
+      (has_avx512() ? far && registers > 1 : registers > 0))
+    return rungs().skinny;
+  if (many >= few_columns && columns_contiguous && few <= 4 && registers >= (few > 2 && !has_avx512() ? 2 : 1) &&
       few * many <= short_dot_elements)
-    return "dot";
-  if (g.K < dot_steps) return nullptr;
+    return rungs().dot;
+  if (g.K < dot_steps) return none;
   // Tiny C, long K: lanes along the columns of C would run empty.
-  if (few <= 4 && many <= 4) return "dot";
+  if (few <= 4 && many <= 4) return rungs().dot;
   // Up to 4 of them, `dot` reads columns faster than `blocked` reads them as rows of A, which only the transposed job
   // can. With AVX2, also 5 to 7 of them, where its tiles leave lanes empty, and 8 if they lie along K: measured on a
   // Zen 1, 1.3 to 2 times and 1.0 to 1.3 times as fast.
   if (columns_contiguous) {
     const bool faster = has_only_avx2() && many >= few_columns && (few < few_rows || g.A.col_stride == 1);
-    return few <= 4 || !transposed || faster ? "dot" : nullptr;
+    return few <= 4 || !transposed || faster ? rungs().dot : none;
   }
-  if (!rows_contiguous || blocks) return nullptr;
-  const bool in_cache = many * g.K <= cache_sizes().l2 / index_t{sizeof(float)};
-  const index_t in_place = tiles_in_place(few, g.C.col_stride == 1, g.B.row_stride % 1024 == 0);
-  const bool streams = has_only_avx2() ? many * g.K > in_place : few <= 4 || !in_cache;
-  return streams ? "skinny" : nullptr;
+  if (!rows_contiguous || blocks) return none;
+  return many * g.K > in_place ? rungs().skinny : none;
 }
 
-// Whether `dot` is the one for a C of more than few_rows rows and columns: rows of A and columns of B contiguous, so
-// that tiles need no broadcast and nothing is copied. Measured with AVX2 on a Zen 1: 1.1 to 1.45 times as fast as
-// `deep`, 1.0 to 1.2 times as `blocked`; 0.9 with half as many steps.
+// Whether `dot` is the one for rows of A and columns of B that are contiguous, so that tiles need no broadcast and
+// nothing is copied, and of which there are more than flat_rung has it for, or fewer steps of K. Measured with AVX2 on
+// a Zen 1: up to 64x64, 1.1 to 1.45 times as fast as `deep`, 1.0 to 1.2 times as `blocked`; 0.9 with half as many
+// steps.
 constexpr index_t dots_edge = 64;
+static bool dots_of_avx2(const Gemm& g, index_t few, index_t many) {
+  return few > few_rows && many <= dots_edge && g.K >= (few <= 16 ? 512 : 1024);
+}
+// With AVX-512, measured on a Zen 4 against the better of `blocked`, which has to transpose B or leaves lanes empty,
+// and `microkernel`: up to 8 rows 1.0 to 3.1 times as fast, with fewer steps 0.5 to 0.8; more of them 1.0 to 1.9 times,
+// with half as many steps 0.8 to 1.0.
+static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
+  if (few * many > short_dot_elements) return false;
+  if (few <= 4) return g.K >= 32 || many > 24 || few == 1;
+  if (few <= few_rows) return g.K >= 64 || (g.K >= 32 && many >= 24);
+  // Then `blocked` turns the job and reads B as rows of A: only lanes that its columns leave empty are an advantage.
+  if (many >= 8 * few && few <= 64) return few <= 24 && few != 16 && g.K >= 64;
+  const index_t steps = few < 16 ? 64 : few < 32 ? 128 : few <= 40 ? 256 : 512;
+  return g.K >= steps && (few < 64 ? many <= 256 : few == 64 && many >= 2 * few && many <= 256);
+}
 static bool dots(const Gemm& g) {
   const bool along_k = g.A.col_stride == 1 && g.A.row_stride != 1 && g.B.row_stride == 1 && g.B.col_stride != 1;
+  if (!along_k || !has_avx2()) return false;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
-  return has_only_avx2() && along_k && few > few_rows && many <= dots_edge && g.K >= (few <= 16 ? 512 : 1024);
+  return has_avx512() ? dots_of_avx512(g, few, many) : dots_of_avx2(g, few, many);
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
@@ -239,10 +283,6 @@ using namespace fb;
 // The rung follows from the shape and the strides alone, so that a result never depends on the thread count; only
 // whether a team is opened depends on that, and on what the caller did before (small_products.hpp).
 fb::Choice frugalblas_choose(const fb::Gemm* job) {
-  static const int microkernel = frugalblas_find_entry("microkernel");
-  static const int blocked = frugalblas_find_entry("blocked");
-  static const int openmp = frugalblas_find_entry("openmp");
-
   const double flops = flops_of(*job);
   const bool enough =
       flops >= sleeping_team_flops || (flops >= small_team_flops && job->threads > 1 && small_team_pays(flops));
@@ -256,35 +296,37 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const bool wide = job->M <= job->N;
   const bool blocks = few_in_blocks(*job);
   const index_t edge = std::max(job->M, job->N), few = std::min(job->M, job->N);
-  const char* flat = nullptr;
+  int flat = none;
   // Of the smallest products none is flat, and they would feel the time it takes to write a transposed job down.
   if (job->K >= dot_steps || (job->K >= short_dot_steps && edge >= few_columns && few <= 4))
     flat = wide ? flat_rung(*job, false, blocks) : flat_rung(transpose(*job), true, blocks);
-  if (job->K >= tiny_deep_steps && dots(*job)) flat = "dot";
+  if (job->K >= short_dot_steps && dots(*job)) flat = rungs().dot;
   const index_t enough_steps = edge <= 4 ? tiny_deep_steps : deep_steps;
-  if (job->K >= enough_steps && edge <= deep_edge(*job) && (!flat || deep_before_flat(*job)))
-    return {frugalblas_find_entry("deep"), threads, "small C, long K: chunks of K are what can be shared out"};
-  if (flat) return {frugalblas_find_entry(flat), threads, "flat: reading the large operand sets the pace"};
+  if (job->K >= enough_steps && edge <= deep_edge(*job) && (flat == none || deep_before_flat(*job)))
+    return {rungs().deep, threads, "small C, long K: chunks of K are what can be shared out"};
+  if (flat != none) return {flat, threads, "flat: reading the large operand sets the pace"};
 
   if (job->K <= outer_steps && job->M * job->N >= outer_elements && std::min(job->M, job->N) > few_rows &&
       (job->C.col_stride == 1 || job->C.row_stride == 1))
-    return {frugalblas_find_entry("outer"), memory_threads, "short K: writing C sets the pace"};
+    return {rungs().outer, memory_threads, "short K: writing C sets the pace"};
 
   const index_t elements = job->M * job->K + job->K * job->N + job->M * job->N;
   // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
   const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
   const bool columns_of_a = (upright ? job->A.row_stride : job->B.col_stride) == 1;
+  // If the other operand offers rows, `microkernel` reads those and scatters C, which pays for the smallest.
+  const bool one_panel = columns_of_a ? edge <= panel_columns() / 2 : (upright ? job->N : job->M) <= panel_columns();
+  const bool little = job->K <= small_steps && elements <= small_elements(columns_of_a);
   const bool small =
-      in_place &&
-      ((job->K <= small_steps && elements <= small_elements(columns_of_a) && !columns_leave_l1(*job, upright)) ||
-       copying_is_dear(*job, upright));
+      in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) : little && one_panel;
   if (small || (few_to_read(*job) && !blocks))
-    return {microkernel, threads, "small: packing would cost more than it saves"};
+    return {rungs().microkernel, threads, "small: packing would cost more than it saves"};
   const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
   const double side_by_side = is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops;
   if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright) >= side_by_side_rows * threads)
-    return {blocked, threads, "a team, each thread with rows of its own"};
-  if (threads == 1) return {blocked, 1, job->threads == 1 ? "one thread" : "no team for so little work, or not yet"};
-  return {openmp, threads, "enough work for a team"};
+    return {rungs().blocked, threads, "a team, each thread with rows of its own"};
+  if (threads == 1)
+    return {rungs().blocked, 1, job->threads == 1 ? "one thread" : "no team for so little work, or not yet"};
+  return {rungs().openmp, threads, "enough work for a team"};
 }
