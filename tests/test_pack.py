@@ -98,14 +98,11 @@ def test_product(level, reason):
         check(results[0], a, b, C0, trans_b=trans, **scale)
         for result in results[1:]:
             assert (result.view(np.uint32) == results[0].view(np.uint32)).all(), case
-        # Same bits where both cut K into the same parts: on some CPUs, or with AVX2 and a large L2, `blocked` has
-        # shorter ones for few rows of A.
+        # Same bits where both cut K into the same parts: on some CPUs `blocked` has shorter ones for few rows of A.
         name = f"blocked@{level}"
         parts = frugalblas.explain(a, b, algo=name, trans_a=trans_a, trans_b=trans)["blocks"]["KC"]
         same_parts = parts == frugalblas.explain(a, packed, trans_a=trans_a)["blocks"]["KC"]
-        cpu = frugalblas.info()["cpu"]
-        by_panels = level == "v3" and cpu["cache_bytes"]["l2"] >= 1 << 20
-        assert same_parts or by_panels or cpu["tuning"] == "intel", case
+        assert same_parts or frugalblas.info()["cpu"]["tuning"] == "intel", case
         if same_parts:
             blocked = product(b, algo=name, threads=1, trans_b=trans)
             assert (blocked.view(np.uint32) == results[0].view(np.uint32)).all(), case

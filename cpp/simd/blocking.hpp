@@ -46,8 +46,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, share_sets ? 384 : kc_max()), 1), g.N};
   }
   if (b_by_panels(g)) {
-    const index_t fitting = avx2 ? cache.l1d / 2 / (NR * bytes)
-                                 : cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
+    const index_t fitting = cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, kc_max()), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
@@ -136,7 +135,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   else if (!s.packed && !copying)
     pack_strip(s.nc, s.kc, s.B, s.b_strip);
   s.packed = true;
-  const bool fetching = copying && (s.ways.far_b || (s.ways.b_by_panels && !avx2));
+  const bool fetching = copying && (s.ways.far_b || s.ways.b_by_panels);
   const index_t group = s.ways.b_by_panels ? last - first : s.ways.groups || s.ways.far_b ? panels_in_group(s.kc) : 1;
   // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and after how many steps
   // one: a whole number of rounds. Some rows may be left out; with a round fewer, so that none is, measured on a Zen 1,

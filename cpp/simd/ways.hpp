@@ -90,17 +90,13 @@ static inline bool a_is_far(const Gemm& g) {
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
 }
 
-// How AVX2 best fetches B depends on the core: measured on a Zen 3, whose L2 has 512 KiB, and on a Zen 5 with 1 MiB.
-// Those of Intel were not, and do as the Zen 3 does.
-static inline bool avx2_by_panels() { return avx2 && cache_sizes().l2 >= 1 << 20 && !tuned_for_intel(); }
-
 // Whether B arrives late: with AVX2, which copies its rows (see b_in_place), from beyond L2. Then groups of row
 // panels take their turns with a panel of B, as they do where A is packed: the first tile copies it, the others ask for
 // rows of the next one. Measured on a Zen 3: 1.2 times as fast at 64x3136x576, 1.1 at 128x768x3072, 1.01 at 1024^3, but
-// 0.95 where B has some four times the size of L2. On a Zen 5 it is 0.96 to 0.99 times as fast.
+// 0.95 where B has some four times the size of L2. On a Zen 4 held to AVX2, 1.03 to 1.12 times; on such a Zen 5, whose
+// tiles that copy ask for the next panel early enough, 0.96 to 0.99.
 static inline bool b_is_far(const Gemm& g) {
-  return avx2 && asks_for_b && !avx2_by_panels() && g.B.col_stride == 1 &&
-         g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
+  return avx2 && asks_for_b && g.B.col_stride == 1 && g.K * g.N * index_t{sizeof(float)} > 6 * cache_sizes().l2;
 }
 
 // Rows of a far B that are a multiple of 4 KiB apart share sets of L1 and L2: what is asked for evicts itself before
@@ -114,11 +110,8 @@ static inline bool packs_rows_of_b(const Gemm& g) { return b_is_far(g) && g.B.ro
 // some rows of it, for a core can have only so many lines on their way from L3. Measured on an Intel Xeon with 2 MiB of
 // L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0
 // at 32 rows; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
-//
-// With AVX2, of whatever size B is, the tile that copies asks for the next panel by itself, and a panel takes half of
-// L1. On a Zen 5, against strips: 1.01 to 1.02 at 128x768x3072 and 64x3136x576, 1.02 if they come from main memory.
 static inline bool b_by_panels(const Gemm& g) {
-  return asks_for_b && (avx2 ? avx2_by_panels() : tuned_for_intel()) && !g.of_square && !b_in_place(g) && g.M <= 256 &&
+  return asks_for_b && !avx2 && tuned_for_intel() && !g.of_square && !b_in_place(g) && g.M <= 256 &&
          g.B.col_stride == 1 && g.N >= 2 * g.M;
 }
 
