@@ -65,15 +65,29 @@ static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
 // A small C offers a team too few tiles; if K is long, that is cut instead.
 constexpr index_t deep_steps = 2048, tiny_deep_steps = 512;
+// Whether `deep` can ask in its tiles for a far operand (kernels/deep.cpp): rows of its B follow each other without a
+// gap, in whole registers of AVX-512.
+static bool deep_asks(const Gemm& g) {
+  const bool turned = g.A.row_stride == 1 && (g.B.col_stride != 1 || g.M > g.N);
+  const index_t columns = turned ? g.M : g.N, row = turned ? g.A.col_stride : g.B.row_stride;
+  return row == columns && columns % 16 == 0 && (turned || g.B.col_stride == 1);
+}
+
 // Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
 // are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
-// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster. With AVX2 the two are as
-// fast on one thread, and `deep` is up to 1.2 times as fast on two; measured on a Zen 3. On a Zen 1 so, too, but from
-// main memory, with rows contiguous or not, it is 1.0 to 1.6 times as fast on one thread, 1.1 to 2 on two.
+// measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster, unless `deep` asks in its
+// tiles: then that is 1.0 to 1.5 times as fast up to 128x128, but 0.9 at 16x64 and 32x64 with rows of A; measured on a
+// Zen 4. With AVX2 the two are as fast on one thread, and `deep` is up to 1.2 times as fast on two; measured on a Zen
+// 3. On a Zen 1 so, too, but from main memory, with rows contiguous or not, it is 1.0 to 1.6 times as fast on one
+// thread, 1.1 to 2 on two.
 static index_t deep_edge(const Gemm& g) {
   const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
   const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
   if (has_only_avx2()) return far || contiguous == 2 ? 128 : 64;
+  if (far && has_avx512() && deep_asks(g)) {
+    const bool narrow = contiguous == 1 && std::min(g.M, g.N) <= 32 && std::max(g.M, g.N) <= 64 && g.M < g.N;
+    return narrow ? 16 : 128;
+  }
   if (contiguous == 2) return far ? 64 : 128;
   return contiguous == 1 && !far ? 64 : 16;
 }

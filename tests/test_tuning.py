@@ -25,12 +25,13 @@ PRODUCTS = """
     rng = np.random.default_rng(0)
     # (M,N,K): few rows and many columns, the large operand past L2 too; edges of tiles, panels and strips; borders at
     # 16, 32 and 256 rows; several parts of K; squares; a small C and a long K; flat; rows of B 4 KiB apart; few rows of
-    # a B beyond half of L3, tiny C.
+    # a B beyond half of L3, tiny C; a long K beyond half of an L3 of 32 MiB.
     shapes = [
         (16, 1024, 512), (16, 1024 + 48, 1600), (25, 501, 100), (32, 1100, 1000), (33, 1100, 1000), (64, 700, 577),
         (127, 1021, 251), (130, 261, 900), (64, 3136, 576), (256, 520, 800), (257, 520, 130), (96, 96, 96),
         (300, 310, 800), (32, 32, 4100), (4, 4, 5000), (3, 40, 6000), (40, 3, 6000), (2, 1000, 1000), (1000, 5, 700),
         (8, 1500, 900), (8, 64, 5000), (16, 3072, 900), (12, 1100, 1000), (2, 3, 1500), (1, 1, 40_000), (4, 100, 30),
+        (48, 32, 60_000),
     ]
     for n, (M, N, K) in enumerate(shapes):
         beta, order = (0, 0.5)[n % 2], "CF"[n // 2 % 2]
