@@ -4,6 +4,7 @@
 
 #include "core.hpp"
 #include "cpu.hpp"
+#include "orientation.hpp"
 #include "small_products.hpp"
 
 namespace fb {
@@ -14,8 +15,10 @@ namespace fb {
 // same bits.
 constexpr double side_by_side_flops = 1 << 26;
 constexpr index_t side_by_side_rows = 32;
-// On a later Intel Xeon, with an A that `openmp` packs for all threads to read: 1.04 to 1.1 times as fast up to 512^3.
+// With an A that `openmp` packs for all threads to read, up to 512^3: 1.04 to 1.1 times as fast on a later Intel Xeon,
+// 1.03 to 1.12 on a Zen 4, and there 1.02 to 1.05 with so short a K that its barriers follow each other closely.
 constexpr double side_by_side_packing_flops = 1 << 28;
+constexpr index_t side_by_side_steps = 128;
 
 // A register tile of this many rows or columns does not repay copying the large operand.
 constexpr index_t few_rows = 8;
@@ -60,6 +63,8 @@ static bool has_avx2() {
   static const bool has = has_avx512() || computes_with("v3");
   return has;
 }
+
+static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
@@ -179,13 +184,9 @@ static bool few_in_blocks(const Gemm& g) {
 }
 
 // Rows of the job as `blocked` turns it (oriented() in simd/ways.hpp): what its threads share.
-static index_t rows_to_share(const Gemm& g, bool upright) {
-  const ConstMatrix A = upright ? g.A : ConstMatrix{g.B.data, g.B.col_stride, g.B.row_stride};
-  const ConstMatrix B = upright ? g.B : ConstMatrix{g.A.data, g.A.col_stride, g.A.row_stride};
-  const index_t M = upright ? g.M : g.N, N = upright ? g.N : g.M, few = std::min(M, N), many = std::max(M, N);
-  const ConstMatrix& large = few == M ? B : A;
-  const bool packed_now = large.row_stride == 1 && large.col_stride != 1;
-  return packed_now && few <= 64 && many >= 8 * few ? N : M;
+static index_t rows_to_share(const Gemm& job, bool upright) {
+  const Gemm g = upright ? job : transpose(job);
+  return better_turned(g, lanes()) ? g.N : g.M;
 }
 
 // Where a store of a whole register takes two cycles, copying an operand costs much of what few tiles bring in by
@@ -207,6 +208,20 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
   const index_t steps = g.M <= 16 ? 1024 : small_steps;
   return (columns || g.A.col_stride == 1) && g.M <= 64 && g.K <= steps &&
          of_b <= (share_sets ? cache.l2 / 2 : 4 * cache.l2);
+}
+
+// Of columns of A beside few rows of B, both contiguous: whether `microkernel` is the one for them, which reads both in
+// place and stores rows of C; `blocked` has to pack A or to scatter C. Measured on a Zen 4: 1.04 to 2.3 times as fast,
+// held to AVX2 1.02 to 3.2; with more steps, or a larger A, 0.5 to 1.1; where lanes run empty, 0.7 with more than 16
+// steps. On Intel's cores with AVX-512 not measured.
+static bool tall_on_columns(const Gemm& job, bool upright) {
+  if (!has_avx2() || is_intel()) return false;
+  const Gemm g = upright ? job : transpose(job);
+  const bool empty = 4 * g.N < 3 * ((g.N + lanes() - 1) / lanes() * lanes());
+  if (g.N > 64 || g.M < 8 * g.N || (empty && g.K > 16)) return false;
+  const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
+  if (near) return g.K <= (has_avx512() ? 512 : 128);
+  return g.K <= (has_avx512() || g.N <= 32 ? 128 : 64);
 }
 
 // Of more rows than few, and a B with contiguous rows that take more than 4 MiB, half of L3 there: whether `skinny` is
@@ -332,12 +347,14 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   // If the other operand offers rows, `microkernel` reads those and scatters C, which pays for the smallest.
   const bool one_panel = columns_of_a ? edge <= panel_columns() / 2 : (upright ? job->N : job->M) <= panel_columns();
   const bool little = job->K <= small_steps && elements <= small_elements(columns_of_a);
-  const bool small =
-      in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) : little && one_panel;
+  const bool small = in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) ||
+                                    (columns_of_a && tall_on_columns(*job, upright))
+                              : little && one_panel;
   if (small || (few_to_read(*job) && !blocks))
     return {rungs().microkernel, threads, "small: packing would cost more than it saves"};
   const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
-  const double side_by_side = is_intel() && packs_a ? side_by_side_packing_flops : side_by_side_flops;
+  const bool longer = has_avx512() && (packs_a || (job->K <= side_by_side_steps && !is_intel()));
+  const double side_by_side = longer ? side_by_side_packing_flops : side_by_side_flops;
   if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright) >= side_by_side_rows * threads)
     return {rungs().blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1)

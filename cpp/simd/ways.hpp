@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../cpu.hpp"
+#include "../orientation.hpp"
 #include "pack.hpp"
 
 namespace fb::FB_VARIANT {
@@ -65,17 +66,11 @@ static inline bool rows_in_groups(const Gemm& g) {
 }
 static inline bool packs_a(const Gemm& g) { return (g.A.col_stride != 1 && !columns_in_place(g)) || rows_in_groups(g); }
 
-// The job or its transpose, whichever the loops suit better. Rows of C should be contiguous, to be stored by registers.
-// But where C is flat, what counts is the large operand: it should not need a packing pass of its own, so either be A
-// with its rows contiguous, or B with its rows contiguous (see multiply_strip).
+// The job or its transpose, whichever the loops suit better. Rows of C should be contiguous, to be stored by registers,
+// unless scattering it saves more.
 static inline Gemm oriented(const Gemm& job) {
   const Gemm g = with_adjacent_columns(job);
-  const index_t few = min(g.M, g.N), many = few == g.M ? g.N : g.M;
-  const ConstMatrix large = few == g.M ? transpose(g).A : g.A;  // as rows of K elements
-  const bool packed_now =
-      few == g.M ? large.col_stride == 1 && large.row_stride != 1 : large.row_stride == 1 && large.col_stride != 1;
-  // Stores to C element by element must be few beside the work: measured, they are below 64 rows or columns.
-  return packed_now && few <= 64 && many >= 8 * few ? transpose(g) : g;
+  return better_turned(g, VL) ? transpose(g) : g;
 }
 
 // Whether A arrives late and should be asked for a panel ahead: from main memory, where it leaves no room in L3 for

@@ -1,0 +1,28 @@
+// orientation.hpp: which way round `blocked` and `openmp` compute, for those who have to know it without being them.
+//
+// Included by every build variant, as gemm.hpp is, so it holds no more than what that may.
+#pragma once
+#include "gemm.hpp"
+
+namespace fb {
+
+// Whether they compute a job whose rows of C are contiguous by its transpose, and scatter C. Where C is flat, what
+// counts is the large operand, which then is A with its rows contiguous, or B with its rows contiguous, and needs no
+// packing pass of its own. `lanes`: of a register.
+//
+// Scattering C, once for every part of K, must be little beside the work, so there are at most 64 rows or columns, and
+// at least so many steps: measured on a Zen 4, with fewer it takes up to twice as long as packing, held to AVX2 up to 4
+// times; with twice as many, packing takes 1.05 to 1.5 times as long. Unless one of the two leaves lanes empty: then it
+// takes more than the other from 16 steps, or up to 256.
+static inline bool better_turned(const Gemm& g, index_t lanes) {
+  const bool wide = g.M <= g.N;
+  const index_t few = wide ? g.M : g.N, many = wide ? g.N : g.M;
+  const bool by_columns =
+      wide ? g.B.row_stride == 1 && g.B.col_stride != 1 : g.A.row_stride == 1 && g.A.col_stride != 1;
+  if (!by_columns || few > 64 || many < 8 * few) return false;
+  const bool empty = 4 * few < 3 * ((few + lanes - 1) / lanes * lanes);
+  const index_t steps = empty ? (wide ? 256 : 16) : lanes >= 16 ? 16 + few + few / 2 : 64 + 3 * few;
+  return g.K > steps;
+}
+
+}  // namespace fb
