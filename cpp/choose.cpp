@@ -66,6 +66,9 @@ static bool has_avx2() {
 
 static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
+// The share of lanes in use, in 1024ths, where so many elements lie along registers.
+static index_t lanes_used(index_t elements) { return 1024 * elements / ((elements + lanes() - 1) / lanes() * lanes()); }
+
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
 // A small C offers a team too few tiles; if K is long, that is cut instead.
@@ -103,12 +106,25 @@ static bool is_intel() {
   return is;
 }
 
+// Whether storing C sets the pace: `row`: elements in a row of it, as it lies. Measured on a Zen 4, `outer` over
+// `blocked` and `microkernel`: with AVX-512 1.2 times as fast beyond half of L3; nearer, 1.0 to 1.2 with one step and
+// rows of 500 elements, two and 1000, else 0.5 to 0.95. Held to AVX2 1.0 to 2 times as fast, 0.7 to 0.95 with rows of
+// 67 elements.
+static bool outer_pays(const Gemm& g, index_t row) {
+  const bool far = g.M * g.N > cache_sizes().l3 / 2 / index_t{sizeof(float)};
+  if (far || is_intel()) return true;
+  return has_avx512() ? g.K <= 2 && row >= 500 * g.K : row >= 128;
+}
+
 // A product whose matrices stay in L2 together needs no copies: measured on a Zen 5 with AVX-512, `microkernel` is 1.02
 // to 1.07 times as fast as `blocked` from 100^3 to 288^3, with A transposed up to 1.2. Not measured with an L2 beyond
 // 1 MiB. On a Zen 3 it is 0.76 to 0.98 times as fast from 96^3 on: there, three matrices as large as L1. But with AVX2
 // and columns of A in place, it is 1.01 to 1.04 times as fast from 96^3 to 128^3, from main memory 1.0 to 1.2; measured
 // on a Zen 1.
-constexpr index_t small_steps = 512;
+//
+// A small C may have more steps, until `deep` takes it: measured on a Zen 4, 1.05 to 1.5 times as fast as `blocked`,
+// whose tiles are no taller where they are narrow.
+constexpr index_t small_steps = 512, small_edge = 64;
 static index_t small_elements(bool columns_of_a = false) {
   const CacheSizes& cache = cache_sizes();
   const index_t in_l1 = has_only_avx2() && columns_of_a ? 6 : 3;
@@ -217,8 +233,7 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 static bool tall_on_columns(const Gemm& job, bool upright) {
   if (!has_avx2() || is_intel()) return false;
   const Gemm g = upright ? job : transpose(job);
-  const bool empty = 4 * g.N < 3 * ((g.N + lanes() - 1) / lanes() * lanes());
-  if (g.N > 64 || g.M < 8 * g.N || (empty && g.K > 16)) return false;
+  if (g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N) < 768 && g.K > 16)) return false;
   const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
   if (near) return g.K <= (has_avx512() ? 512 : 128);
   return g.K <= (has_avx512() || g.N <= 32 ? 128 : 64);
@@ -283,11 +298,26 @@ static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
   const index_t steps = few < 16 ? 64 : few < 32 ? 128 : few <= 40 ? 256 : 512;
   return g.K >= steps && (few < 64 ? many <= 256 : few == 64 && many >= 2 * few && many <= 256);
 }
+// The same if only the large operand lies so, and `dot` copies the other: from how many steps on it is ahead follows
+// from the lanes that `few` columns leave empty. Measured on a Zen 4 from 40 to 2000 rows: 1.05 to 3 times as fast,
+// most at 5 columns and with many steps; 0.8 to 1.0 with half as many.
+static bool dots_beside_copy(const Gemm& g, index_t few, index_t many) {
+  if (few * many > short_dot_elements || many < 2 * few || many < few_columns) return false;
+  if (few <= 4) return false;  // as flat_rung has it
+  const index_t steps = few <= 8                ? 64
+                        : few <= 10             ? 128
+                        : few <= 12             ? 256
+                        : few > 16 && few <= 20 ? 128
+                        : few > 16 && few <= 24 ? 256
+                                                : 0;
+  return steps > 0 && g.K >= steps;
+}
 static bool dots(const Gemm& g) {
-  const bool along_k = g.A.col_stride == 1 && g.A.row_stride != 1 && g.B.row_stride == 1 && g.B.col_stride != 1;
-  if (!along_k || !has_avx2()) return false;
+  if (!has_avx2()) return false;
+  const bool rows = g.A.col_stride == 1 && g.A.row_stride != 1, columns = g.B.row_stride == 1 && g.B.col_stride != 1;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
-  return has_avx512() ? dots_of_avx512(g, few, many) : dots_of_avx2(g, few, many);
+  if (rows && columns) return has_avx512() ? dots_of_avx512(g, few, many) : dots_of_avx2(g, few, many);
+  return has_avx512() && (g.M <= g.N ? columns : rows) && dots_beside_copy(g, few, many);
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`
@@ -335,18 +365,23 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
     return {rungs().deep, threads, "small C, long K: chunks of K are what can be shared out"};
   if (flat != none) return {flat, threads, "flat: reading the large operand sets the pace"};
 
-  if (job->K <= outer_steps && job->M * job->N >= outer_elements && std::min(job->M, job->N) > few_rows &&
-      (job->C.col_stride == 1 || job->C.row_stride == 1))
+  // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
+  const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
+  if (job->K <= outer_steps && job->M * job->N >= outer_elements && few > few_rows &&
+      (job->C.col_stride == 1 || job->C.row_stride == 1) && outer_pays(*job, upright ? job->N : job->M))
     return {rungs().outer, memory_threads, "short K: writing C sets the pace"};
 
   const index_t elements = job->M * job->K + job->K * job->N + job->M * job->N;
-  // Rows of B in place, as they must be for `microkernel` to copy nothing. C decides which operand that is.
-  const bool upright = job->C.col_stride == 1 || job->C.row_stride != 1;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
   const bool columns_of_a = (upright ? job->A.row_stride : job->B.col_stride) == 1;
-  // If the other operand offers rows, `microkernel` reads those and scatters C, which pays for the smallest.
-  const bool one_panel = columns_of_a ? edge <= panel_columns() / 2 : (upright ? job->N : job->M) <= panel_columns();
-  const bool little = job->K <= small_steps && elements <= small_elements(columns_of_a);
+  // If the other operand offers rows, `microkernel` reads those and scatters C, which pays for the smallest, and with
+  // enough steps where rows of C would leave lanes empty: measured on a Zen 4, 1.25 to 2 times as fast.
+  const index_t along = upright ? job->N : job->M, across = upright ? job->M : job->N;
+  const bool rather_turned =
+      edge <= panel_columns() / 2 || (job->K >= 64 && 8 * lanes_used(along) < 7 * lanes_used(across));
+  const bool one_panel = columns_of_a ? rather_turned : along <= panel_columns();
+  const index_t most_steps = edge <= small_edge && has_avx512() ? deep_steps - 1 : small_steps;
+  const bool little = job->K <= most_steps && elements <= small_elements(columns_of_a);
   const bool small = in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) ||
                                     (columns_of_a && tall_on_columns(*job, upright))
                               : little && one_panel;

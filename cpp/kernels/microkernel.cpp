@@ -91,12 +91,21 @@ static void multiply_upright(const Gemm& job) {
   multiply(g);
 }
 
+// Whether few of either's lanes would be used along rows of C, but all along its columns. With fewer steps scattering C
+// would cost more. Measured on a Zen 4: 1.5 to 5 times as fast.
+static bool leaves_lanes_empty(index_t rows, index_t columns, index_t steps) {
+  return columns <= VL / 2 && rows >= VL && steps >= 8;
+}
+
 // Without a copy of the job where none is needed: that is a tenth of the time of a 16 x 16 product.
 // Reads B in place where it lies so in the job or in its transpose: a copy of it costs more than scattering C. If both
-// or neither offer that, C decides.
+// or neither offer that, C decides, unless that leaves most lanes empty.
 static void run(const Gemm& job) {
   const bool upright = job.B.col_stride == 1, turned = job.A.row_stride == 1;
-  if (upright == turned ? is_column_major(job.C) : turned) return multiply_upright(transpose(job));
+  bool transposed = upright == turned ? is_column_major(job.C) : turned;
+  if (upright && turned && !study)
+    transposed = transposed ? !leaves_lanes_empty(job.N, job.M, job.K) : leaves_lanes_empty(job.M, job.N, job.K);
+  if (transposed) return multiply_upright(transpose(job));
   multiply_upright(job);
 }
 

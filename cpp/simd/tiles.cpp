@@ -33,24 +33,28 @@ constexpr TileTables tables(Indices<source...>) {
 }
 constinit const TileTables tile_tables = tables(IndicesBelow<SOURCES>::type{});
 
-// Rows i..i+W-1 of `tile`, as many as there are groups of W of them, to adjacent elements of the nr columns of C.
-// Returns the row that comes next. Columns beside the nr may be read, but nothing is computed with them.
-template <int W>
-static int scatter_rows(int i, int mr, int nr, const float* tile, int tile_row, float beta, const Matrix& C) {
-  for (; i + W <= mr; i += W)
-    for (int j = 0; j < nr; j += W) {
-      Register<W> r[W];
+// Rows i..i+count-1 of `tile`, up to W of them, to adjacent elements of the nr columns of C. Lanes beyond `count`
+// repeat the last row, and columns beside the nr may be read, but nothing is computed with them.
+template <int W, int count>
+__attribute__((always_inline)) static inline void scatter_rows(int i, int nr, const float* tile, int tile_row,
+                                                               float beta, const Matrix& C) {
+  for (int j = 0; j < nr; j += W) {
+    Register<W> r[W];
 #pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) r[q] = load_register<W>(tile + (i + q) * tile_row + j);
-      transpose_in_registers<W>(r);
+    for (int q = 0; q < W; ++q) r[q] = load_register<W>(tile + (i + (q < count ? q : count - 1)) * tile_row + j);
+    transpose_in_registers<W>(r);
 #pragma GCC unroll 8
-      for (int q = 0; q < W; ++q) {
-        if (j + q >= nr) break;
-        float* const c = C.data + i + (j + q) * C.col_stride;
-        store_register<W>(c, beta == 0 ? r[q] : r[q] + beta * load_register<W>(c));
+    for (int q = 0; q < W; ++q) {
+      if (j + q >= nr) break;
+      float* const c = C.data + i + (j + q) * C.col_stride;
+      if (beta != 0) {
+        Register<W> old = c[count - 1] - Register<W>{};
+        __builtin_memcpy(&old, c, count * sizeof(float));
+        r[q] += beta * old;
       }
+      __builtin_memcpy(c, &r[q], count * sizeof(float));
     }
-  return i;
+  }
 }
 
 void scatter_tile(TileFunction function, int mr, int nr, index_t kc, const TileOperands& op, float alpha, float beta,
@@ -58,13 +62,17 @@ void scatter_tile(TileFunction function, int mr, int nr, index_t kc, const TileO
   const int tail = (nr - 1) % VL + 1, row = nr - tail + VL;
   float local[REGISTERS * VL];  // as many as can be accumulated in registers
   function(kc, op, {local, row, alpha, 0, tail});
-  int first = 0;
   if (C.row_stride == 1) {  // as in a transposed job
-    if (VL >= 8) first = scatter_rows<8>(first, mr, nr, local, row, beta, C);
-    first = scatter_rows<4>(first, mr, nr, local, row, beta, C);
+    int i = 0;
+    for (; VL >= 8 && i + 8 <= mr; i += 8) scatter_rows<8, 8>(i, nr, local, row, beta, C);
+    for (; i + 4 <= mr; i += 4) scatter_rows<4, 4>(i, nr, local, row, beta, C);
+    if (mr - i == 3) scatter_rows<4, 3>(i, nr, local, row, beta, C);
+    if (mr - i == 2) scatter_rows<4, 2>(i, nr, local, row, beta, C);
+    if (mr - i == 1) scatter_rows<4, 1>(i, nr, local, row, beta, C);
+    return;
   }
   for (int j = 0; j < nr; ++j)
-    for (int i = first; i < mr; ++i) {
+    for (int i = 0; i < mr; ++i) {
       float& c = C.data[i * C.row_stride + j * C.col_stride];
       const float product = local[i * row + j];
       c = beta == 0 ? product : product + beta * c;
