@@ -296,7 +296,7 @@ static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
   // Then `blocked` turns the job and reads B as rows of A: only lanes that its columns leave empty are an advantage.
   if (many >= 8 * few && few <= 64) return few <= 24 && few != 16 && g.K >= 64;
   const index_t steps = few < 16 ? 64 : few < 32 ? 128 : few <= 40 ? 256 : 512;
-  return g.K >= steps && (few < 64 ? many <= 256 : few == 64 && many >= 2 * few && many <= 256);
+  return g.K >= steps && few < 64 && many <= 256;
 }
 // The same if only the large operand lies so, and `dot` copies the other: from how many steps on it is ahead follows
 // from the lanes that `few` columns leave empty. Measured on a Zen 4 from 40 to 2000 rows: 1.05 to 3 times as fast,
@@ -315,9 +315,13 @@ static bool dots_beside_copy(const Gemm& g, index_t few, index_t many) {
 static bool dots(const Gemm& g) {
   if (!has_avx2()) return false;
   const bool rows = g.A.col_stride == 1 && g.A.row_stride != 1, columns = g.B.row_stride == 1 && g.B.col_stride != 1;
+  const bool large = g.M <= g.N ? columns : rows;
   const index_t few = std::min(g.M, g.N), many = std::max(g.M, g.N);
+  if (few == 1) {  // a vector lies along K whatever its other stride is, which says nothing, and must decide nothing
+    return has_avx512() && many > 1 && large && dots_of_avx512(g, few, many);
+  }
   if (rows && columns) return has_avx512() ? dots_of_avx512(g, few, many) : dots_of_avx2(g, few, many);
-  return has_avx512() && (g.M <= g.N ? columns : rows) && dots_beside_copy(g, few, many);
+  return has_avx512() && large && dots_beside_copy(g, few, many);
 }
 
 // Whether `deep` is ahead of the flat rungs. They run along the many columns, of which there are few here, and `dot`

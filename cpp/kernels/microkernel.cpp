@@ -102,10 +102,11 @@ static bool leaves_lanes_empty(index_t rows, index_t columns, index_t steps) {
 // or neither offer that, C decides, unless that leaves most lanes empty.
 static void run(const Gemm& job) {
   const bool upright = job.B.col_stride == 1, turned = job.A.row_stride == 1;
-  bool transposed = upright == turned ? is_column_major(job.C) : turned;
+  bool by_columns_of_c = upright == turned ? is_column_major(job.C) : turned;
   if (upright && turned && !study)
-    transposed = transposed ? !leaves_lanes_empty(job.N, job.M, job.K) : leaves_lanes_empty(job.M, job.N, job.K);
-  if (transposed) return multiply_upright(transpose(job));
+    by_columns_of_c =
+        by_columns_of_c ? !leaves_lanes_empty(job.N, job.M, job.K) : leaves_lanes_empty(job.M, job.N, job.K);
+  if (by_columns_of_c) return multiply_upright(transpose(job));
   multiply_upright(job);
 }
 
