@@ -67,7 +67,11 @@ static bool has_avx2() {
 static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
 // The share of lanes in use, in 1024ths, where so many elements lie along registers.
-static index_t lanes_used(index_t elements) { return 1024 * elements / ((elements + lanes() - 1) / lanes() * lanes()); }
+static index_t lanes_used(index_t elements) {
+  if (elements == 0) return 1024;  // of an empty product, which is asked about, too
+  const index_t registers = (elements - 1) / lanes() + 1;
+  return 1024 * elements / (registers * lanes());
+}
 
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
@@ -112,7 +116,7 @@ static bool is_intel() {
 // 67 elements.
 static bool outer_pays(const Gemm& g, index_t row) {
   const bool far = g.M * g.N > cache_sizes().l3 / 2 / index_t{sizeof(float)};
-  if (far || is_intel()) return true;
+  if (far || tuned_for_intel() || !has_avx2()) return true;
   return has_avx512() ? g.K <= 2 && row >= 500 * g.K : row >= 128;
 }
 
@@ -122,8 +126,9 @@ static bool outer_pays(const Gemm& g, index_t row) {
 // and columns of A in place, it is 1.01 to 1.04 times as fast from 96^3 to 128^3, from main memory 1.0 to 1.2; measured
 // on a Zen 1.
 //
-// A small C may have more steps, until `deep` takes it: measured on a Zen 4, 1.05 to 1.5 times as fast as `blocked`,
-// whose tiles are no taller where they are narrow.
+// A small C of up to 16 rows or columns may have more steps, until `deep` takes it: measured on a Zen 4, 1.05 to 1.5
+// times as fast as `blocked`, whose tiles are no taller where they are narrow. So is a larger one, but `blocked` would
+// cut its K, and bits would depend on how operands and C lie. On Intel's cores not measured.
 constexpr index_t small_steps = 512, small_edge = 64;
 static index_t small_elements(bool columns_of_a = false) {
   const CacheSizes& cache = cache_sizes();
@@ -235,7 +240,7 @@ static bool tall_on_columns(const Gemm& job, bool upright) {
   const Gemm g = upright ? job : transpose(job);
   if (g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N) < 768 && g.K > 16)) return false;
   const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
-  if (near) return g.K <= (has_avx512() ? 512 : 128);
+  if (near) return g.K <= (has_avx512() ? 384 : 128);  // no more than `blocked` takes at once
   return g.K <= (has_avx512() || g.N <= 32 ? 128 : 64);
 }
 
@@ -303,7 +308,8 @@ static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
 // most at 5 columns and with many steps; 0.8 to 1.0 with half as many.
 static bool dots_beside_copy(const Gemm& g, index_t few, index_t many) {
   if (few * many > short_dot_elements || many < 2 * few || many < few_columns) return false;
-  if (few <= 4) return false;  // as flat_rung has it
+  if (few > cache_sizes().l3 / 4 / index_t{sizeof(float)} / g.K) return false;  // the copy should stay in L3
+  if (few <= 4) return false;                                                   // as flat_rung has it
   const index_t steps = few <= 8                ? 64
                         : few <= 10             ? 128
                         : few <= 12             ? 256
@@ -378,13 +384,15 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const index_t elements = job->M * job->K + job->K * job->N + job->M * job->N;
   const bool in_place = upright ? job->B.col_stride == 1 : job->A.row_stride == 1;
   const bool columns_of_a = (upright ? job->A.row_stride : job->B.col_stride) == 1;
+  const bool rows_share_sets = (upright ? job->B.row_stride : job->A.col_stride) % 1024 == 0;
   // If the other operand offers rows, `microkernel` reads those and scatters C, which pays for the smallest, and with
   // enough steps where rows of C would leave lanes empty: measured on a Zen 4, 1.25 to 2 times as fast.
   const index_t along = upright ? job->N : job->M, across = upright ? job->M : job->N;
   const bool rather_turned =
-      edge <= panel_columns() / 2 || (job->K >= 64 && 8 * lanes_used(along) < 7 * lanes_used(across));
+      edge <= panel_columns() / 2 || (has_avx2() && job->K >= 64 && 8 * lanes_used(along) < 7 * lanes_used(across));
   const bool one_panel = columns_of_a ? rather_turned : along <= panel_columns();
-  const index_t most_steps = edge <= small_edge && has_avx512() ? deep_steps - 1 : small_steps;
+  const bool taller = has_avx512() && edge <= small_edge && few <= 16 && !rows_share_sets;
+  const index_t most_steps = taller ? deep_steps - 1 : small_steps;
   const bool little = job->K <= most_steps && elements <= small_elements(columns_of_a);
   const bool small = in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) ||
                                     (columns_of_a && tall_on_columns(*job, upright))

@@ -1,6 +1,7 @@
 // orientation.hpp: which way round `blocked` and `openmp` compute, for those who have to know it without being them.
 //
-// Included by every build variant, as gemm.hpp is, so it holds no more than what that may.
+// Included by every build variant, as gemm.hpp is, so what it defines is static: the linker must not keep one
+// instruction set's copy for all.
 #pragma once
 #include "gemm.hpp"
 
@@ -13,7 +14,7 @@ namespace fb {
 // Scattering C, once for every part of K, must be little beside the work, so there are at most 64 rows or columns, and
 // at least so many steps: measured on a Zen 4, with fewer it takes up to twice as long as packing, held to AVX2 up to 4
 // times; with twice as many, packing takes 1.05 to 1.5 times as long. Unless one of the two leaves lanes empty: then it
-// takes more than the other from 16 steps, or up to 256.
+// takes more than the other from 16 steps, or up to 256. With SSE2 and NEON nothing of that was measured.
 static inline bool better_turned(const Gemm& g, index_t lanes) {
   const bool wide = g.M <= g.N;
   const index_t few = wide ? g.M : g.N, many = wide ? g.N : g.M;
@@ -21,7 +22,7 @@ static inline bool better_turned(const Gemm& g, index_t lanes) {
       wide ? g.B.row_stride == 1 && g.B.col_stride != 1 : g.A.row_stride == 1 && g.A.col_stride != 1;
   if (!by_columns || few > 64 || many < 8 * few) return false;
   const bool empty = 4 * few < 3 * ((few + lanes - 1) / lanes * lanes);
-  const index_t steps = empty ? (wide ? 256 : 16) : lanes >= 16 ? 16 + few + few / 2 : 64 + 3 * few;
+  const index_t steps = lanes < 8 ? 0 : empty ? (wide ? 256 : 16) : lanes >= 16 ? 16 + few + few / 2 : 64 + 3 * few;
   return g.K > steps;
 }
 

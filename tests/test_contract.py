@@ -115,7 +115,9 @@ def test_without_terms_the_result_is_beta_times_out(strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
-@pytest.mark.parametrize(("M", "N", "K"), [(0, 3, 2), (3, 0, 2), (0, 0, 2), (0, 3, 0), (0, 0, 0)])
+@pytest.mark.parametrize(
+    ("M", "N", "K"), [(0, 3, 2), (3, 0, 2), (0, 0, 2), (0, 3, 0), (0, 0, 0), (0, 30, 100), (30, 0, 100)]
+)
 def test_results_of_size_zero(strategy, M, N, K):
     for trans_a, trans_b in [(False, False), (True, True)]:
         A = np.empty((K, M) if trans_a else (M, K), np.float32)

@@ -199,7 +199,7 @@ static inline void multiply_in_place(const StripProduct& s) {
   const index_t panels = row_panels(s.mc).count(), share = ceil_div(s.kc, panels);
   // Few rows of B are streams that the hardware follows, and asking would be felt: measured on a Zen 4, without it 1.02
   // to 1.15 times as fast with a B of 12544 columns; beyond, 0.8 to 1.0. On Intel's cores not measured.
-  const bool follows = s.kc <= 64 && s.kc * s.mc <= 4096 && !tuned_for_intel();
+  const bool follows = VL == 16 && s.kc <= 64 && s.kc * s.mc <= 4096 && !tuned_for_intel();
   const TileTable& whole = tile_table(follows            ? Source::direct
                                       : s.ways.b_into_l2 ? Source::fetching_l2
                                                          : Source::fetching);

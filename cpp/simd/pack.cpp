@@ -39,11 +39,12 @@ static void pack_panel(int count, index_t kc, const float* src, index_t i_stride
   const float* vectors[width];
   for (int i = 0; i < width; ++i) vectors[i] = src + (i < count ? i : count - 1) * i_stride;
   index_t k = 0;
-  if constexpr (width >= 4)
+  if constexpr (width >= 4) {
     // As large as the registers allow: a square then uses up every cache line it touches, before a long stride between
     // the vectors can evict it.
-    if (k_stride == 1)
-      k = pack_squares < width, width >= VL ? VL : width >= 8 && VL >= 8 ? 8 : 4 > (k, kc, vectors, dst);
+    constexpr int W = width >= VL ? VL : width >= 8 && VL >= 8 ? 8 : 4;
+    if (k_stride == 1) k = pack_squares<width, W>(k, kc, vectors, dst);
+  }
   for (; k < kc; ++k)
     for (int i = 0; i < width; ++i) dst[k * width + i] = vectors[i][k * k_stride];
 }
