@@ -68,7 +68,7 @@ static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
 // The share of lanes in use, in 1024ths, where so many elements lie along registers.
 static index_t lanes_used(index_t elements) {
-  if (elements == 0) return 1024;  // of an empty product, which is asked about, too
+  if (elements == 0 || elements > 1 << 20) return 1024;  // none: of an empty product, which is asked about, too
   const index_t registers = (elements - 1) / lanes() + 1;
   return 1024 * elements / (registers * lanes());
 }
@@ -238,7 +238,7 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 static bool tall_on_columns(const Gemm& job, bool upright) {
   if (!has_avx2() || is_intel()) return false;
   const Gemm g = upright ? job : transpose(job);
-  if (g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N) < 768 && g.K > 16)) return false;
+  if (g.K > 384 || g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N) < 768 && g.K > 16)) return false;
   const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
   if (near) return g.K <= (has_avx512() ? 384 : 128);  // no more than `blocked` takes at once
   return g.K <= (has_avx512() || g.N <= 32 ? 128 : 64);
@@ -262,7 +262,7 @@ static int flat_rung(const Gemm& g, bool transposed, bool blocks) {
   const index_t registers = g.K / short_dot_steps;
   // With AVX-512, one row with few steps is left to tiles unless it comes from main memory: measured on a Zen 4, 1.0 to
   // 2.3 times as fast as `skinny`, there 0.55 times.
-  const bool far = many * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
+  const bool far = many > cache_sizes().l3 / 2 / index_t{sizeof(float)} / std::max<index_t>(1, g.K);
   if (many >= few_columns && rows_contiguous && few == 1 && many * g.K >= 1024 &&
       (has_avx512() ? far && registers > 1 : registers > 0))
     return rungs().skinny;
@@ -295,7 +295,7 @@ static bool dots_of_avx2(const Gemm& g, index_t few, index_t many) {
 // and `microkernel`: up to 8 rows 1.0 to 3.1 times as fast, with fewer steps 0.5 to 0.8; more of them 1.0 to 1.9 times,
 // with half as many steps 0.8 to 1.0.
 static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
-  if (few * many > short_dot_elements) return false;
+  if (few > 0 && many > short_dot_elements / few) return false;
   if (few <= 4) return g.K >= 32 || many > 24 || few == 1;
   if (few <= few_rows) return g.K >= 64 || (g.K >= 32 && many >= 24);
   // Then `blocked` turns the job and reads B as rows of A: only lanes that its columns leave empty are an advantage.
@@ -307,9 +307,9 @@ static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
 // from the lanes that `few` columns leave empty. Measured on a Zen 4 from 40 to 2000 rows: 1.05 to 3 times as fast,
 // most at 5 columns and with many steps; 0.8 to 1.0 with half as many.
 static bool dots_beside_copy(const Gemm& g, index_t few, index_t many) {
-  if (few * many > short_dot_elements || many < 2 * few || many < few_columns) return false;
+  if (few <= 4 || few > 24 || many < few_columns || many < 2 * few) return false;  // up to 4 as flat_rung has it
+  if (many > short_dot_elements / few) return false;
   if (few > cache_sizes().l3 / 4 / index_t{sizeof(float)} / g.K) return false;  // the copy should stay in L3
-  if (few <= 4) return false;                                                   // as flat_rung has it
   const index_t steps = few <= 8                ? 64
                         : few <= 10             ? 128
                         : few <= 12             ? 256
@@ -352,6 +352,16 @@ using namespace fb;
 // The rung follows from the shape and the strides alone, so that a result never depends on the thread count; only
 // whether a team is opened depends on that, and on what the caller did before (small_products.hpp).
 fb::Choice frugalblas_choose(const fb::Gemm* job) {
+  // Broadcast operands may have any size. Above this one nothing is decided otherwise, and no product of two overflows.
+  constexpr index_t most = 1 << 30;
+  if (std::max({job->M, job->N, job->K}) > most) {
+    Gemm smaller = *job;
+    smaller.M = std::min(job->M, most);
+    smaller.N = std::min(job->N, most);
+    smaller.K = std::min(job->K, most);
+    return frugalblas_choose(&smaller);
+  }
+
   const double flops = flops_of(*job);
   const bool enough =
       flops >= sleeping_team_flops || (flops >= small_team_flops && job->threads > 1 && small_team_pays(flops));
