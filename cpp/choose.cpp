@@ -170,11 +170,15 @@ static bool few_to_read(const Gemm& g) {
 // to 5.
 //
 // With AVX-512, measured on a Zen 4: up to 256 columns and half of L2, 1.04 to 1.8 times as fast as `skinny`, 3 and 4
-// rows up to 2.8; those also with more columns up to twice L2, 0.97 to 1.17, unless rows share sets.
+// rows up to 2.8; those also with more columns up to twice L2, 0.97 to 1.17, unless rows share sets. On Intel's cores,
+// whose L3 is farther, not that; nothing of it was measured there.
 static index_t tiles_in_place(index_t few, index_t many, bool adjacent, bool share_sets) {
   const CacheSizes& cache = cache_sizes();
   if (has_avx512()) {
-    const index_t bytes = few > 4 ? cache.l2 : few > 2 && !share_sets ? 2 * cache.l2 : many <= 256 ? cache.l2 / 2 : 0;
+    const index_t bytes = few > 4                                 ? cache.l2
+                          : few > 2 && !share_sets && !is_intel() ? 2 * cache.l2
+                          : many <= 256                           ? cache.l2 / 2
+                                                                  : 0;
     return bytes / index_t{sizeof(float)};
   }
   if (!has_avx2()) return few > 4 ? cache.l2 / index_t{sizeof(float)} : 0;

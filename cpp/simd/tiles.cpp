@@ -64,7 +64,8 @@ void scatter_tile(TileFunction function, int mr, int nr, index_t kc, const TileO
   function(kc, op, {local, row, alpha, 0, tail});
   if (C.row_stride == 1) {  // as in a transposed job
     int i = 0;
-    for (; VL >= 8 && i + 8 <= mr; i += 8) scatter_rows<8, 8>(i, nr, local, row, beta, C);
+    constexpr int WIDE = VL >= 8 ? 8 : 4;  // no wider than a register
+    for (; i + WIDE <= mr; i += WIDE) scatter_rows<WIDE, WIDE>(i, nr, local, row, beta, C);
     for (; i + 4 <= mr; i += 4) scatter_rows<4, 4>(i, nr, local, row, beta, C);
     if (mr - i == 3) scatter_rows<4, 3>(i, nr, local, row, beta, C);
     if (mr - i == 2) scatter_rows<4, 2>(i, nr, local, row, beta, C);
