@@ -82,7 +82,7 @@ static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t colum
 // transposed, 1.1 to 1.5 with rows of A, which the hardware fetches. Asked for between tiles, most of it came too late.
 static bool asks_in_tiles(const Gemm& g) {
   const bool adjacent = g.B.col_stride == 1 && g.B.row_stride == g.N && g.N % VL == 0;
-  return VL == 16 && reads_b_in_place && adjacent && comes_from_afar(g);
+  return reads_b_in_place && asks_in_passes(Source::fetching_l2) && adjacent && comes_from_afar(g);
 }
 
 // sums(M,N) = A(M,kc)·B(kc,N); `panels`: room for a slice of B, where its rows are not contiguous.
@@ -116,7 +116,7 @@ static void multiply_chunk(const Gemm& g, index_t pc, index_t kc, float* panels,
           const index_t asked = to_ask * tile / tiles;
           op.ahead = asked < of_a ? at(A, 0, steps).data + asked : at(B, steps, 0).data + asked - of_a;
           op.ahead_k = nv * VL;
-          op.every = max(1, steps * tiles * op.ahead_k / max(1, to_ask));
+          op.every = ceil_div(to_ask, tiles * op.ahead_k);
         }
         const TileTable& table = tile_table(asks                        ? Source::fetching_l2
                                             : in_place && nr % VL       ? Source::direct_edge

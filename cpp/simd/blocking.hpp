@@ -206,7 +206,7 @@ static inline void multiply_in_place(const StripProduct& s) {
   TileOperands op = operands(s);
   op.b_k = op.ahead_k = s.B.row_stride;
   constexpr index_t round = steps_of(Source::fetching);
-  op.every = max(round, panels / round * round);
+  op.every = asks_in_passes(Source::fetching) ? share : max(round, panels / round * round);
   for (index_t jc = 0; jc < s.nc;) {
     const int nv = static_cast<int>(next_part(ceil_div(s.nc - jc, VL), NV));
     const int nr = static_cast<int>(min(nv * VL, s.nc - jc));

@@ -28,8 +28,9 @@ struct TileOperands {
   const float* b;
   index_t b_k;
   float* b_copy = nullptr;  // Source::copying: the panel to fill
-  // Source::fetching, fetching_l2, next_b: rows that will be wanted later, one at every `every` steps, ahead_k further
-  // on; copying, with AVX2 or AVX-512: what to ask for at the first step.
+  // Source::fetching, fetching_l2, next_b: rows that will be wanted later, ahead_k from one to the next, one at every
+  // `every` steps, or if the tile asks in passes as many rows as `every` says; copying, with AVX2 or AVX-512: what to
+  // ask for at the first step.
   const float* ahead = nullptr;
   index_t ahead_k = 0;
   index_t every = 0;
@@ -66,6 +67,10 @@ constexpr int steps_of(Source source) {
   const bool constant =
       source == Source::packed || source == Source::far_packed || source == Source::rows || source == Source::far_rows;
   return avx2 && constant ? 4 : 2;
+}
+// Whether a tile asks for what comes next in passes, see tile.hpp.
+constexpr bool asks_in_passes(Source source) {
+  return VL == LINE && (source == Source::fetching || source == Source::fetching_l2);
 }
 constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
 
