@@ -1,5 +1,6 @@
 // pack.cpp: see pack.hpp. Panels of every width, compiled once for all rungs of this build.
 #include "pack.hpp"
+#include "partial.hpp"
 #include "transpose.hpp"
 
 namespace fb::FB_VARIANT {
@@ -36,6 +37,15 @@ static void pack_panel(int count, index_t kc, const float* src, index_t i_stride
     for (index_t k = 0; k < kc; ++k) copy<width>(src + k * k_stride, dst + k * width);
     return;
   }
+  if constexpr (width % VL == 0)
+    if (i_stride == 1) {  // the last register is not whole
+      for (index_t k = 0; k < kc; ++k) {
+        const float* const row = src + k * k_stride;
+        if constexpr (width > VL) copy<width - VL>(row, dst + k * width);
+        store(dst + k * width + width - VL, load_partial(row + width - VL, count - (width - VL)));
+      }
+      return;
+    }
   const float* vectors[width];
   for (int i = 0; i < width; ++i) vectors[i] = src + (i < count ? i : count - 1) * i_stride;
   index_t k = 0;
