@@ -66,25 +66,10 @@ static bool has_avx2() {
 
 static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
-// The share of lanes in use, in 1024ths, where so many elements lie along registers.
-static index_t lanes_used(index_t elements) {
-  if (elements == 0 || elements > 1 << 20) return 1024;  // none: of an empty product, which is asked about, too
-  const index_t registers = (elements - 1) / lanes() + 1;
-  return 1024 * elements / (registers * lanes());
-}
-
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
 // A small C offers a team too few tiles; if K is long, that is cut instead.
 constexpr index_t deep_steps = 2048, tiny_deep_steps = 512;
-// Whether `deep` can ask in its tiles for a far operand (kernels/deep.cpp): rows of its B follow each other without a
-// gap, in whole registers of AVX-512.
-static bool deep_asks(const Gemm& g) {
-  const bool turned = g.A.row_stride == 1 && (g.B.col_stride != 1 || g.M > g.N);
-  const index_t columns = turned ? g.M : g.N, row = turned ? g.A.col_stride : g.B.row_stride;
-  return row == columns && columns % 16 == 0 && (turned || g.B.col_stride == 1);
-}
-
 // Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
 // are contiguous, it is 1.05 to 1.4 times as fast as `blocked` on one thread too; with one of them, 1.02 to 1.1 times;
 // measured on a Zen 5. From main memory, the longer runs of `blocked` are as fast or faster, unless `deep` asks in its
@@ -96,7 +81,7 @@ static index_t deep_edge(const Gemm& g) {
   const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
   const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
   if (has_only_avx2()) return far || contiguous == 2 ? 128 : 64;
-  if (far && has_avx512() && deep_asks(g)) {
+  if (far && has_avx512() && rows_adjoin(loading_rows(g), lanes())) {  // then `deep` asks in its tiles
     const bool narrow = contiguous == 1 && std::min(g.M, g.N) <= 32 && std::max(g.M, g.N) <= 64 && g.M < g.N;
     return narrow ? 16 : 128;
   }
@@ -242,7 +227,7 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 static bool tall_on_columns(const Gemm& job, bool upright) {
   if (!has_avx2() || is_intel()) return false;
   const Gemm g = upright ? job : transpose(job);
-  if (g.K > 384 || g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N) < 768 && g.K > 16)) return false;
+  if (g.K > 384 || g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N, lanes()) < 768 && g.K > 16)) return false;
   const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
   if (near) return g.K <= (has_avx512() ? 384 : 128);  // no more than `blocked` takes at once
   return g.K <= (has_avx512() || g.N <= 32 ? 128 : 64);
@@ -403,7 +388,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   // enough steps where rows of C would leave lanes empty: measured on a Zen 4, 1.25 to 2 times as fast.
   const index_t along = upright ? job->N : job->M, across = upright ? job->M : job->N;
   const bool rather_turned =
-      edge <= panel_columns() / 2 || (has_avx2() && job->K >= 64 && 8 * lanes_used(along) < 7 * lanes_used(across));
+      edge <= panel_columns() / 2 ||
+      (has_avx2() && job->K >= 64 && 8 * lanes_used(along, lanes()) < 7 * lanes_used(across, lanes()));
   const bool one_panel = columns_of_a ? rather_turned : along <= panel_columns();
   const bool taller = has_avx512() && edge <= small_edge && few <= 16 && !rows_share_sets;
   const index_t most_steps = taller ? deep_steps - 1 : small_steps;

@@ -34,12 +34,6 @@ static index_t chunk_steps(const Gemm& g) {
   return equal_part(g.K, max(is_tiny(g) ? TINY_CHUNK : CHUNK, ceil_div(g.K, most_chunks)), 1);
 }
 
-// Rows of B should be contiguous; where the job and its transpose both offer that, the one with wider rows of C.
-static Gemm loading_rows(const Gemm& job) {
-  const bool here = job.B.col_stride == 1, there = job.A.row_stride == 1;
-  return there && (!here || job.M > job.N) ? transpose(job) : job;
-}
-
 static bool comes_from_afar(const Gemm& g) { return (g.M + g.N) * g.K * index_t{sizeof(float)} > cache_sizes().l3 / 2; }
 
 // Steps of a slice: A and B of it take a quarter of L2, another is for the slice on its way. Measured on a Zen 5,
@@ -81,8 +75,7 @@ static inline void fetch_ahead(const ConstMatrix& m, index_t rows, index_t colum
 // of B follow each other without a gap. Measured on a Zen 4: 1.3 to 1.6 times as fast at 64x64 and 16x64 with A
 // transposed, 1.1 to 1.5 with rows of A, which the hardware fetches. Asked for between tiles, most of it came too late.
 static bool asks_in_tiles(const Gemm& g) {
-  const bool adjacent = g.B.col_stride == 1 && g.B.row_stride == g.N && g.N % VL == 0;
-  return reads_b_in_place && asks_in_passes(Source::fetching_l2) && adjacent && comes_from_afar(g);
+  return reads_b_in_place && asks_in_passes(Source::fetching_l2) && rows_adjoin(g, VL) && comes_from_afar(g);
 }
 
 // sums(M,N) = A(M,kc)·B(kc,N); `panels`: room for a slice of B, where its rows are not contiguous.
