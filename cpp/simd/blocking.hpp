@@ -47,7 +47,10 @@ static inline Blocks cache_blocks(const Gemm& g) {
   }
   if (b_by_panels(g)) {
     const index_t fitting = cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
-    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, kc_max()), 1), g.N};
+    // Of rows a multiple of 1 KiB apart, more would evict each other before they are copied: measured on a Xeon with an
+    // L2 of 16 ways, 1.02 times as fast at 128x768x3072, 1.15 to 1.3 where rows are a multiple of 4 KiB apart.
+    const index_t most = g.B.row_stride % 256 == 0 ? 384 : kc_max();
+    return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, most), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
   // A short K makes the strip wide, and runs along the rows of C long: 1.15 to 1.4 times as fast at K = 16 with C in
@@ -144,7 +147,9 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, round_up(asking, round));
   const bool direct = !s.a_block && s.A.col_stride != 1;
-  const TileTable& near = tile_table(s.a_block ? Source::packed : direct ? Source::direct : Source::rows);
+  const Source panels = s.ways.panels_late ? Source::asking_packed : Source::packed;
+  const Source rows = s.ways.panels_late ? Source::asking_rows : Source::rows;
+  const TileTable& near = tile_table(s.a_block ? panels : direct ? Source::direct : rows);
   const TileTable& far = s.ways.far_a && !direct ? tile_table(s.a_block ? Source::far_packed : Source::far_rows) : near;
   const TileTable& usual = s.ways.groups ? near : far;  // the first column of tiles fetches a group
   TileOperands op = operands(s);
@@ -162,7 +167,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       const bool none_left = s.ways.b_by_panels && jr + nr == s.nc;  // but the next part of K
       op.ahead = (none_left ? at(s.B, s.kc + (turn - 1) * share, 0) : at(s.B, (turn - 1) * share, jr + nr)).data;
       op.ahead_k = s.B.row_stride;
-      op.every = every;
+      op.every = asks_in_passes(Source::next_b) ? share : every;
     } else if (nr % VL) {
       pack_b_panel(nr, s.kc, at(s.B, 0, jr), panel);
     } else {

@@ -13,15 +13,20 @@
 
 namespace fb::FB_VARIANT {
 
+// Steps after which an element is loaded that is asked for from L2.
+constexpr int SOON = 8;
+
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
-  constexpr bool packed = source == Source::packed || source == Source::far_packed;
+  constexpr bool packed =
+      source == Source::packed || source == Source::far_packed || source == Source::asking_packed;
   constexpr bool columns = source == Source::columns;
   const index_t a_row = packed || columns ? 1 : op.a_row;
-  constexpr bool rows = source == Source::rows || source == Source::far_rows;
+  constexpr bool rows = source == Source::rows || source == Source::far_rows || source == Source::asking_rows;
   const index_t a_k = packed ? mr : rows ? 1 : op.a_k;
   constexpr bool next_b = source == Source::next_b;
   constexpr bool asks_for_next = next_b || source == Source::fetching || source == Source::fetching_l2;
+  constexpr bool asks_soon = source == Source::asking_packed || source == Source::asking_rows || (next_b && VL == 16);
   const index_t b_k = packed || rows || next_b ? nv * VL : op.b_k;
   const int tail = result.tail;
   constexpr bool edge = source == Source::direct_edge, overlaps = edge && nv > 1, ends = edge && nv == 1;
@@ -59,7 +64,8 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
 #pragma GCC unroll 16
       for (int i = 0; i < mr; ++i) __builtin_prefetch(a_at(i) + mr * a_row);
     // The next panel begins where this one ends. With AVX2, a column of it is a quarter of a line.
-    if (source == Source::far_packed && (!avx2 || k % (LINE / MR) == 0)) __builtin_prefetch(a[0] + mr * kc);
+    if ((source == Source::far_packed && (!avx2 || k % (LINE / MR) == 0)) || source == Source::asking_packed)
+      __builtin_prefetch(a[0] + mr * kc);
     if (columns && !avx2) __builtin_prefetch(a[0] + 2 * mr - 1);  // for the next tile, of the rows below
 
     vec b_row[nv];  // (1,nr)
@@ -68,6 +74,11 @@ static void compute_tile(index_t kc, const TileOperands& op, const TileResult& r
       vec loaded = ends ? load_ends(b, tail) : load(b + column(v));
       if (VL == 16 && (mr == 2 || mr == 3)) keep_in_register(loaded);  // with more rows it stays there anyhow
       b_row[v] = loaded;
+      // An Intel core with AVX-512 is through with a step before the panel's next rows have come from L2 by themselves,
+      // and a store waits for its line, too: measured on a Xeon, 1.02 to 1.06 times as fast, the tile that copies 1.1.
+      // From 4 to 16 steps ahead there is no difference.
+      if (asks_soon) __builtin_prefetch(b + (SOON * nv + v) * VL);
+      if (copies && VL == 16) __builtin_prefetch(b_copy + (SOON * nv + v) * VL);
       if (copies) store(b_copy + v * VL, b_row[v]);
       // No hardware prefetcher follows a panel down a wide matrix. The next panel is beside this one, and a whole pass
       // over k is long enough to fetch its part of this row. Of a far B, that has been done: see blocking.hpp.

@@ -41,6 +41,8 @@ enum class Source {
   far_packed,  // the same, for panels of A that come from beyond L2
   rows,        // rows of A in place, a_k = 1, against a packed panel of B
   far_rows,    // the same, for an A that comes from beyond L2
+  asking_packed,  // like packed; rows of the panel of B are asked for some steps ahead, and the next panel of A
+  asking_rows,    // like rows; rows of the panel of B are asked for some steps ahead
   next_b,      // any strides of A, a packed panel of B; a row of the panel to be copied next is asked for now and then
   copying,  // any strides of A, rows of B in whole registers, and what was read is left as a panel for the next tiles
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
@@ -53,6 +55,7 @@ enum class Source {
 // What a build may do with B, see ways.hpp: with AVX2 a copy is always cheaper, with AVX-512 the CPU decides.
 constexpr bool reads_b_in_place = !avx2 && !study;
 constexpr bool asks_for_b = VL >= 8 && !study;
+constexpr bool asks_for_panels = VL == 16 && !study;
 // Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
 // instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
 // Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 another 1.06 from 96^3 to 256^3 and 1.02 at 1024^3, 8
@@ -70,7 +73,7 @@ constexpr int steps_of(Source source) {
 }
 // Whether a tile asks for what comes next in passes, see tile.hpp.
 constexpr bool asks_in_passes(Source source) {
-  return VL == LINE && (source == Source::fetching || source == Source::fetching_l2);
+  return VL == LINE && (source == Source::fetching || source == Source::fetching_l2 || source == Source::next_b);
 }
 constexpr int SOURCES = static_cast<int>(Source::streaming);  // of those in tile_tables
 

@@ -13,6 +13,7 @@ constexpr int most_rows(Source source, int nv) {
 }
 constexpr bool is_used(Source source) {
   if (source == Source::far_packed || source == Source::far_rows || source == Source::columns) return !study;
+  if (source == Source::asking_packed || source == Source::asking_rows) return asks_for_panels;
   if (source == Source::next_b) return asks_for_b;
   if (source == Source::fetching || source == Source::fetching_l2) return reads_b_in_place;
   return true;

@@ -73,6 +73,11 @@ static inline Gemm oriented(const Gemm& job) {
   return better_turned(g, VL) ? transpose(g) : g;
 }
 
+// Whether panels of B come from L2 later than tiles load them, which therefore ask for them, see tile.hpp: Intel's cores
+// with AVX-512. On a Xeon with an L1 and L2 as large, but two thirds as fast, nothing was gained; on AMD's cores not
+// measured.
+static inline bool panels_late() { return asks_for_panels && tuned_for_intel(); }
+
 // Whether A arrives late and should be asked for a panel ahead: from main memory, where it leaves no room in L3 for
 // anything else; and, if a panel meets more than one column of tiles, which pay for the asking, from L3. Measured on a
 // Zen 5 with an L2 of 1 MiB, run by run: 1.01 to 1.05 times as fast from 1200^3 to 2048^3, 1.02 to 1.10 at
@@ -80,7 +85,7 @@ static inline Gemm oriented(const Gemm& job) {
 // comes from afar for its first column of tiles only: asking in all of them, as is done elsewhere, is 0.94 times as
 // fast at 2048^3 on a Zen 1.
 static inline bool a_is_far(const Gemm& g) {
-  if (study) return false;
+  if (study || panels_late()) return false;
   const index_t bytes = g.M * g.K * index_t{sizeof(float)};
   return bytes > cache_sizes().l3 / 2 || (g.N > NR && bytes > 4 * cache_sizes().l2);
 }
@@ -112,12 +117,13 @@ static inline bool b_by_panels(const Gemm& g) {
 
 // How the operands of a job are fetched. Decided for all of it, also where a thread takes rows or columns of its own.
 struct Ways {
-  bool b_in_place, b_into_l2, b_by_panels, far_a, far_b, rows_of_b, groups;
+  bool b_in_place, b_into_l2, b_by_panels, panels_late, far_a, far_b, rows_of_b, groups;
 };
 static inline Ways ways(const Gemm& g) {
   return {.b_in_place = b_in_place(g),
           .b_into_l2 = b_into_l2(g),
           .b_by_panels = b_by_panels(g),
+          .panels_late = panels_late(),
           .far_a = a_is_far(g),
           .far_b = b_is_far(g),
           .rows_of_b = packs_rows_of_b(g),
