@@ -133,6 +133,16 @@ static bool columns_leave_l1(const Gemm& g, bool upright) {
   return is_intel() && row == 1 && column != 1 && (column % 128 == 0 || beyond_l1) && std::min(g.M, g.N) > few_rows;
 }
 
+// Whether rows of B, which `microkernel` would read in place once for every panel of A, do not stay in L1: a panel of
+// 48 columns and the line more that each row touches, beside the panel of A; of rows a multiple of 512 bytes apart it
+// has half of the sets. Measured on a later Xeon with the rows of NumPy's arrays, which straddle lines, `blocked`
+// is 1.05 to 1.15 times as fast there from 64 rows of A on, with rows that do not 0.96 to 1.02; with fewer 0.9 to 1.0.
+static bool rows_leave_l1(const Gemm& g, bool upright) {
+  constexpr index_t widths = 48 + 16 + 8;
+  const index_t row = upright ? g.B.row_stride : g.A.col_stride, share = row % 128 == 0 ? 2 : 1;
+  return is_intel() && (upright ? g.M : g.N) >= 64 && g.K * widths * share > cache_sizes().l1d / index_t{sizeof(float)};
+}
+
 // Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,
 // with AVX2 all but 4, and copying B is little. Measured on a Zen 3: 1.1 to 2.4 times as fast. Rows of A a multiple of
 // 4 KiB apart share a set of L1, which holds 8 lines, so tiles of them are 8 high: on a Zen 1, 1.04 to 1.16 times.
@@ -394,7 +404,8 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const bool taller = has_avx512() && edge <= small_edge && few <= 16 && !rows_share_sets;
   const index_t most_steps = taller ? deep_steps - 1 : small_steps;
   const bool little = job->K <= most_steps && elements <= small_elements(columns_of_a);
-  const bool small = in_place ? (little && !columns_leave_l1(*job, upright)) || copying_is_dear(*job, upright) ||
+  const bool leaves_l1 = columns_leave_l1(*job, upright) || rows_leave_l1(*job, upright);
+  const bool small = in_place ? (little && !leaves_l1) || copying_is_dear(*job, upright) ||
                                     (columns_of_a && tall_on_columns(*job, upright))
                               : little && one_panel;
   if (small || (few_to_read(*job) && !blocks))

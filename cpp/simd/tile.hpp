@@ -18,8 +18,7 @@ constexpr int SOON = 8;
 
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
-  constexpr bool packed =
-      source == Source::packed || source == Source::far_packed || source == Source::asking_packed;
+  constexpr bool packed = source == Source::packed || source == Source::far_packed || source == Source::asking_packed;
   constexpr bool columns = source == Source::columns;
   const index_t a_row = packed || columns ? 1 : op.a_row;
   constexpr bool rows = source == Source::rows || source == Source::far_rows || source == Source::asking_rows;

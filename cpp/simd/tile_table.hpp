@@ -37,13 +37,13 @@ struct TileOperands {
 };
 
 enum class Source {
-  packed,      // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
-  far_packed,  // the same, for panels of A that come from beyond L2
-  rows,        // rows of A in place, a_k = 1, against a packed panel of B
-  far_rows,    // the same, for an A that comes from beyond L2
+  packed,         // panels of pack.hpp: a_row = 1, a_k = mr, b_k = nv*VL, known at compile time
+  far_packed,     // the same, for panels of A that come from beyond L2
+  rows,           // rows of A in place, a_k = 1, against a packed panel of B
+  far_rows,       // the same, for an A that comes from beyond L2
   asking_packed,  // like packed; rows of the panel of B are asked for some steps ahead, and the next panel of A
   asking_rows,    // like rows; rows of the panel of B are asked for some steps ahead
-  next_b,      // any strides of A, a packed panel of B; a row of the panel to be copied next is asked for now and then
+  next_b,   // any strides of A, a packed panel of B; a row of the panel to be copied next is asked for now and then
   copying,  // any strides of A, rows of B in whole registers, and what was read is left as a panel for the next tiles
   direct,   // any strides of A, any distance between rows of B; nv whole registers wide
   columns,  // like direct, for columns of A in place: a_row = 1, known at compile time
