@@ -17,10 +17,10 @@ static inline bool b_beyond_l2(const Gemm& g) { return g.N > cache_sizes().l2 / 
 // units a cycle. So the tiles read them in place, a column of tiles at a time, while they ask for the next one.
 // Measured against copying on a Zen 5: 1.05 to 1.07 times as fast at 64 rows, 1.3 at 16; no gain above 128 rows, nor
 // for squares. With AVX2, whose stores take nothing from the FMA units, copying is 1.2 to 1.5 times as fast, measured
-// on a Zen 3; with SSE2 and NEON neither was measured. On an Intel core with AVX-512 that is so up to 32 rows, or 16 if
+// on a Zen 3; with SSE2 and NEON neither was measured. On an Intel core with AVX-512 that is so up to 24 rows, or 16 if
 // B is in L2; for more see b_by_panels.
 static inline bool b_in_place(const Gemm& g) {
-  const index_t most = VL == 16 && tuned_for_intel() ? b_beyond_l2(g) ? 4 * MR : 2 * MR : 16 * MR;
+  const index_t most = VL == 16 && tuned_for_intel() ? b_beyond_l2(g) ? 3 * MR : 2 * MR : 16 * MR;
   return reads_b_in_place && !g.of_square && g.B.col_stride == 1 && g.M <= most && g.N >= 2 * g.M;
 }
 
