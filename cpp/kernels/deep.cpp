@@ -8,6 +8,7 @@
 // more than 32 rows or columns is worth packing for, as in `blocked`. Still wasted: C is loaded and stored for every
 // slice. Above some 128 x 128, `blocked` and `openmp` are as good.
 #include <omp.h>
+#include <cstdint>
 
 #include "../algorithm.hpp"
 #include "../cpu.hpp"
@@ -169,9 +170,10 @@ static void run(const Gemm& job) {
   const index_t for_a = a_floats(first_chunk, block), for_b = b_floats(first_chunk, block);
   const index_t panels = in_blocks ? for_a + for_b : g.B.col_stride == 1 ? 0 : slice_steps(g) * round_up(g.N, VL);
   const index_t first_panel = round_up(chunks * sums, LINE), for_thread = round_up(panels, LINE);
-  const Workspace workspace(first_panel + g.threads * for_thread);
+  const index_t first_count = first_panel + g.threads * for_thread;
+  const Workspace workspace(first_count + g.threads);
   float* const of_chunks = workspace.data();
-  const index_t at_once = tiny ? 2 : 1;
+  const index_t at_once = tiny ? 2 : 1, turns = ceil_div(chunks, at_once);
   const auto multiply = [&](index_t chunk, index_t thread) {
     const index_t pc = chunk * steps, kc = min(steps, g.K - pc);
     float* const own = of_chunks + first_panel + thread * for_thread;
@@ -187,12 +189,29 @@ static void run(const Gemm& job) {
       multiply_chunk(g, pc, kc, own, c);
   };
   if (g.threads == 1) {
-    for (index_t chunk = 0; chunk < chunks; chunk += at_once) multiply(chunk, 0);
+    for (index_t turn = 0; turn < turns; ++turn) multiply(turn * at_once, 0);
   } else {
-#pragma omp parallel for num_threads(g.threads) schedule(dynamic)
-    for (index_t chunk = 0; chunk < chunks; chunk += at_once) {
+    // Each thread draws from a share of its own first, the same in every call: what its L2 still holds of it need not
+    // come from another's. Measured on a Xeon with an L2 of 2 MiB, against drawing in order: 1.1 to 1.2 times as fast
+    // with operands of 8 MiB, 1.03 with 32 MiB.
+    static_assert(sizeof(std::int32_t) == sizeof(float));
+    std::int32_t* const drawn = reinterpret_cast<std::int32_t*>(workspace.data() + first_count);
+    for (index_t n = 0; n < g.threads; ++n) drawn[n] = 0;
+#pragma omp parallel num_threads(g.threads)
+    {
       const TeamThread team_thread(g.team);
-      multiply(chunk, omp_get_thread_num());
+      const index_t thread = omp_get_thread_num();
+      for (index_t n = 0; n < g.threads; ++n) {
+        const index_t owner = (thread + n) % g.threads, end = turns * (owner + 1) / g.threads;
+        for (;;) {
+          std::int32_t mine;
+#pragma omp atomic capture
+          mine = drawn[owner]++;
+          const index_t turn = turns * owner / g.threads + mine;
+          if (turn >= end) break;
+          multiply(turn * at_once, thread);
+        }
+      }
     }
   }
   add_up(g, chunks, of_chunks);
