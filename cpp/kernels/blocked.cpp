@@ -36,8 +36,7 @@ void multiply_blocks(const Gemm& g, const Blocks& block, const Ways& ways, float
 static void run(const Gemm& job) {
   const Gemm g = oriented(job);
   const Blocks block = cache_blocks(g);
-  // Whole lines, so that panels of every thread begin at one.
-  const index_t for_a = round_up(a_floats(g, block), LINE), for_b = round_up(b_floats(g, block), LINE);
+  const index_t for_a = apart(a_floats(g, block)), for_b = apart(b_floats(g, block));
   const Ways how = ways(g);
   const Workspace workspace(g.threads * (for_a + for_b));
   const auto multiply_rows = [&](index_t first, index_t count, float* scratch) {

@@ -169,7 +169,7 @@ static void run(const Gemm& job) {
   const Ways how = ways(first_chunk);
   const index_t for_a = a_floats(first_chunk, block), for_b = b_floats(first_chunk, block);
   const index_t panels = in_blocks ? for_a + for_b : g.B.col_stride == 1 ? 0 : slice_steps(g) * round_up(g.N, VL);
-  const index_t first_panel = round_up(chunks * sums, LINE), for_thread = round_up(panels, LINE);
+  const index_t first_panel = apart(chunks * sums), for_thread = apart(panels);
   const index_t first_count = first_panel + g.threads * for_thread;
   const Workspace workspace(first_count + g.threads);
   float* const of_chunks = workspace.data();

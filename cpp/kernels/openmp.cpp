@@ -43,7 +43,7 @@ static void run_by_columns(const Gemm& g, const Blocks& block) {
   const index_t at_once = part && together ? max(1, min(parts, most / part)) : 1;
   const index_t panels = row_panels(g.M).count(), groups = ceil_div(panels, SIDE), registers = ceil_div(g.N, VL);
   const Ways how = ways(g);
-  const index_t for_a = round_up(part * at_once, LINE), for_b = round_up(b_floats(g, block), LINE);
+  const index_t for_a = apart(part * at_once), for_b = apart(b_floats(g, block));
   const Workspace workspace((together ? 1 : g.threads) * for_a + g.threads * for_b);
 #pragma omp parallel num_threads(g.threads)
   {
@@ -83,7 +83,7 @@ static void run(const Gemm& job) {
   Blocks block = cache_blocks(g);
   if (b_in_place(g) || b_by_panels(g)) return run_by_columns(g, block);
   block.NC = strip_columns(g, block);
-  const index_t for_a = round_up(a_floats(g, block), LINE), for_b = round_up(b_floats(g, block), LINE);
+  const index_t for_a = apart(a_floats(g, block)), for_b = apart(b_floats(g, block));
   const index_t strips = ceil_div(g.N, block.NC);
   const index_t blocks_of_a = ceil_div(g.M, block.MC) * ceil_div(g.K, block.KC);
   const Ways how = ways(g);

@@ -13,9 +13,6 @@
 
 namespace fb::FB_VARIANT {
 
-// Steps after which an element is loaded that is asked for from L2.
-constexpr int SOON = 8;
-
 template <int mr, int nv, Source source>
 static void compute_tile(index_t kc, const TileOperands& op, const TileResult& result) {
   constexpr bool packed = source == Source::packed || source == Source::far_packed || source == Source::asking_packed;

@@ -56,6 +56,7 @@ enum class Source {
 constexpr bool reads_b_in_place = !avx2 && !study;
 constexpr bool asks_for_b = VL >= 8 && !study;
 constexpr bool asks_for_panels = VL == 16 && !study;
+constexpr int SOON = 8;  // steps after which a row of a panel is loaded that is asked for from L2, or stored
 // Steps of k in one round of a tile's loop. With 12 FMAs a step, counting and branching are a seventh of its
 // instructions; where a core's front end is shared with another thread, they take that share of the time. Measured on a
 // Zen 3 of a cloud: 2 steps are up to 1.2 times as fast as one, 4 another 1.06 from 96^3 to 256^3 and 1.02 at 1024^3, 8
