@@ -68,6 +68,12 @@ static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
+// Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
+static bool is_intel() {
+  static const bool is = has_avx512() && tuned_for_intel();
+  return is;
+}
+
 // A small C offers a team too few tiles; if K is long, that is cut instead.
 constexpr index_t deep_steps = 2048, tiny_deep_steps = 512;
 // Rows and columns up to which `deep` takes a job. With AVX-512 it packs no rows of B, nor of A transposed: where both
@@ -81,7 +87,9 @@ static index_t deep_edge(const Gemm& g) {
   const bool far = (g.M + g.N) * g.K > cache_sizes().l3 / 2 / index_t{sizeof(float)};
   const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
   if (has_only_avx2()) return far || contiguous == 2 ? 128 : 64;
-  if (far && has_avx512() && rows_adjoin(loading_rows(g), lanes())) {  // then `deep` asks in its tiles
+  const Gemm turned = loading_rows(g);
+  const bool asks = has_avx512() && rows_adjoin(turned, lanes()) && (!is_intel() || turned.N > lanes());
+  if (far && asks) {
     const bool narrow = contiguous == 1 && std::min(g.M, g.N) <= 32 && std::max(g.M, g.N) <= 64 && g.M < g.N;
     return narrow ? 16 : 128;
   }
@@ -89,17 +97,13 @@ static index_t deep_edge(const Gemm& g) {
   return contiguous == 1 && !far ? 64 : 16;
 }
 
-// Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
-static bool is_intel() {
-  static const bool is = has_avx512() && tuned_for_intel();
-  return is;
-}
-
 // Whether storing C sets the pace: `row`: elements in a row of it, as it lies. Measured on a Zen 4, `outer` over
 // `blocked` and `microkernel`: with AVX-512 1.2 times as fast beyond half of L3; nearer, 1.0 to 1.2 with one step and
 // rows of 500 elements, two and 1000, else 0.5 to 0.95. Held to AVX2 1.0 to 2 times as fast, 0.7 to 0.95 with rows of
-// 67 elements.
+// 67 elements. On a Xeon with AVX-512 1.1 to 1.7 times as fast from 64 MiB of C on, 0.9 to 1.0 up to 36 MiB, and 0.4 to
+// 0.7 with rows of 20 elements.
 static bool outer_pays(const Gemm& g, index_t row) {
+  if (is_intel()) return row >= 1000 && g.M * g.N > (48 << 20) / index_t{sizeof(float)};
   const bool far = g.M * g.N > cache_sizes().l3 / 2 / index_t{sizeof(float)};
   if (far || tuned_for_intel() || !has_avx2()) return true;
   return has_avx512() ? g.K <= 2 && row >= 500 * g.K : row >= 128;
@@ -138,9 +142,10 @@ static bool columns_leave_l1(const Gemm& g, bool upright) {
 // has half of the sets. Measured on a later Xeon with the rows of NumPy's arrays, which straddle lines, `blocked`
 // is 1.05 to 1.15 times as fast there from 64 rows of A on, with rows that do not 0.96 to 1.02; with fewer 0.9 to 1.0.
 static bool rows_leave_l1(const Gemm& g, bool upright) {
-  constexpr index_t widths = 48 + 16 + 8;
+  const index_t along = upright ? g.N : g.M, across = upright ? g.M : g.N;
   const index_t row = upright ? g.B.row_stride : g.A.col_stride, share = row % 128 == 0 ? 2 : 1;
-  return is_intel() && (upright ? g.M : g.N) >= 64 && g.K * widths * share > cache_sizes().l1d / index_t{sizeof(float)};
+  const index_t of_a_step = std::min<index_t>(along, 48) + 16 + 8;
+  return is_intel() && across >= 64 && g.K * of_a_step * share > cache_sizes().l1d / index_t{sizeof(float)};
 }
 
 // Whether few columns call for tiles as tall as they are narrow: those of `blocked` leave most accumulators idle then,
@@ -203,11 +208,11 @@ static bool few_in_blocks(const Gemm& g) {
   return few > (share_sets ? 4 : 2) && large > cache_sizes().l3 / 2 / index_t{sizeof(float)};
 }
 
-// Whether there are enough rows of the job as `blocked` turns it (oriented() in simd/ways.hpp), which its threads share.
-// Intel's cores with AVX-512 copy a wide B a panel at a time (simd/ways.hpp): then it is threads with columns of their
-// own who copy each panel only once. Measured on a later Xeon: `openmp` is 1.0 to 1.15 times as fast from four times as
-// many columns as rows on, but 0.9 to 0.98 if A has to be packed.
-static bool rows_to_share(const Gemm& job, bool upright, int threads) {
+// Whether threads should share rows of the job as `blocked` turns it (oriented() in simd/ways.hpp), each copying all of
+// B. Of a wide B that is too much: measured on a later Xeon with AVX-512, `openmp`, whose threads take columns, is 1.0
+// to 1.15 times as fast from four times as many columns as rows on, but 0.9 to 0.98 if A has to be packed. On AMD's
+// cores not measured.
+static bool shares_rows(const Gemm& job, bool upright, int threads) {
   Gemm g = upright ? job : transpose(job);
   if (better_turned(g, lanes())) g = transpose(g);
   if (is_intel() && g.N / 4 >= g.M && g.A.col_stride == 1 && g.B.col_stride == 1) return false;
@@ -238,10 +243,12 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 // Of columns of A beside few rows of B, both contiguous: whether `microkernel` is the one for them, which reads both in
 // place and stores rows of C; `blocked` has to pack A or to scatter C. Measured on a Zen 4: 1.04 to 2.3 times as fast,
 // held to AVX2 1.02 to 3.2; with more steps, or a larger A, 0.5 to 1.1; where lanes run empty, 0.7 with more than 16
-// steps. On Intel's cores with AVX-512 not measured.
+// steps. On a Xeon with AVX-512, from 16 to 48 columns, 1.02 to 1.5 times as fast; with more steps or columns, or lanes
+// that run empty, 0.5 to 1.0.
 static bool tall_on_columns(const Gemm& job, bool upright) {
-  if (!has_avx2() || is_intel()) return false;
+  if (!has_avx2()) return false;
   const Gemm g = upright ? job : transpose(job);
+  if (is_intel()) return g.N >= 16 && g.N <= 48 && g.M >= 4 * g.N && g.K <= (lanes_used(g.N, lanes()) >= 896 ? 64 : 16);
   if (g.K > 384 || g.N > 64 || g.M < 8 * g.N || (lanes_used(g.N, lanes()) < 768 && g.K > 16)) return false;
   const bool near = g.M * g.K <= 2 * cache_sizes().l2 / index_t{sizeof(float)};
   if (near) return g.K <= (has_avx512() ? 384 : 128);  // no more than `blocked` takes at once
@@ -270,8 +277,8 @@ static int flat_rung(const Gemm& g, bool transposed, bool blocks) {
   if (many >= few_columns && rows_contiguous && few == 1 && many * g.K >= 1024 &&
       (has_avx512() ? far && registers > 1 : registers > 0))
     return rungs().skinny;
-  if (many >= few_columns && columns_contiguous && few <= 4 && registers >= (few > 2 && !has_avx512() ? 2 : 1) &&
-      few * many <= short_dot_elements)
+  if (many >= few_columns && columns_contiguous && few <= 4 &&
+      registers >= (few > 2 && (!has_avx512() || is_intel()) ? 2 : 1) && few * many <= short_dot_elements)
     return rungs().dot;
   if (g.K < dot_steps) return none;
   // Tiny C, long K: lanes along the columns of C would run empty.
@@ -297,9 +304,14 @@ static bool dots_of_avx2(const Gemm& g, index_t few, index_t many) {
 }
 // With AVX-512, measured on a Zen 4 against the better of `blocked`, which has to transpose B or leaves lanes empty,
 // and `microkernel`: up to 8 rows 1.0 to 3.1 times as fast, with fewer steps 0.5 to 0.8; more of them 1.0 to 1.9 times,
-// with half as many steps 0.8 to 1.0.
+// with half as many steps 0.8 to 1.0. On a Xeon 1.0 to 3 times as fast up to 8, 1.0 to 1.4 with 9 and 10; with half as
+// many steps 0.7 to 0.95, with more of them 0.5 to 1.0.
+static index_t dot_steps_of_intel(index_t few) {
+  return few <= 2 ? short_dot_steps : few <= 4 ? 32 : few <= 6 ? 64 : few <= few_rows ? 128 : few <= 10 ? 256 : 0;
+}
 static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
   if (few > 0 && many > short_dot_elements / few) return false;
+  if (is_intel()) return few <= 10 && g.K >= dot_steps_of_intel(few);
   if (few <= 4) return g.K >= 32 || many > 24 || few == 1;
   if (few <= few_rows) return g.K >= 64 || (g.K >= 32 && many >= 24);
   // Then `blocked` turns the job and reads B as rows of A: only lanes that its columns leave empty are an advantage.
@@ -309,11 +321,13 @@ static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
 }
 // The same if only the large operand lies so, and `dot` copies the other: from how many steps on it is ahead follows
 // from the lanes that `few` columns leave empty. Measured on a Zen 4 from 40 to 2000 rows: 1.05 to 3 times as fast,
-// most at 5 columns and with many steps; 0.8 to 1.0 with half as many.
+// most at 5 columns and with many steps; 0.8 to 1.0 with half as many. On a Xeon 1.05 to 2 times as fast up to 8, with
+// more of them 0.6 to 1.0.
 static bool dots_beside_copy(const Gemm& g, index_t few, index_t many) {
   if (few <= 4 || few > 24 || many < few_columns || many < 2 * few) return false;  // up to 4 as flat_rung has it
   if (many > short_dot_elements / few) return false;
   if (few > cache_sizes().l3 / 4 / index_t{sizeof(float)} / g.K) return false;  // the copy should stay in L3
+  if (is_intel()) return few <= few_rows && g.K >= dot_steps_of_intel(few);
   const index_t steps = few <= 8                ? 64
                         : few <= 10             ? 128
                         : few <= 12             ? 256
@@ -418,7 +432,7 @@ fb::Choice frugalblas_choose(const fb::Gemm* job) {
   const bool packs_a = (upright ? job->A.col_stride : job->B.row_stride) != 1;
   const bool longer = has_avx512() && (packs_a || (job->K <= side_by_side_steps && !is_intel()));
   const double side_by_side = longer ? side_by_side_packing_flops : side_by_side_flops;
-  if (threads > 1 && flops <= side_by_side && rows_to_share(*job, upright, threads))
+  if (threads > 1 && flops <= side_by_side && shares_rows(*job, upright, threads))
     return {rungs().blocked, threads, "a team, each thread with rows of its own"};
   if (threads == 1)
     return {rungs().blocked, 1, job->threads == 1 ? "one thread" : "no team for so little work, or not yet"};

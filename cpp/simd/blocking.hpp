@@ -49,7 +49,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
     const index_t fitting = cache.l2 / 4 / (g.M * bytes);  // as a group of panels, see panels_in_group
     // Of rows a multiple of 1 KiB apart, more would evict each other before they are copied: measured on a Xeon with an
     // L2 of 16 ways, 1.02 times as fast at 128x768x3072, 1.15 to 1.3 where rows are a multiple of 4 KiB apart.
-    const index_t most = g.B.row_stride % 256 == 0 ? 384 : kc_max();
+    const index_t most = g.B.row_stride % 256 == 0 ? min(384, kc_max()) : kc_max();
     return {MR, NR, round_up(g.M, MR), equal_part(g.K, min(fitting, most), 1), g.N};
   }
   const index_t KC = equal_part(g.K, kc_max(), 1);
@@ -69,10 +69,10 @@ static inline index_t b_floats(const Gemm& g, const Blocks& block) {
   return b_in_place(g) ? 0 : block.KC * (b_by_panels(g) ? NR : round_up(block.NC, VL));
 }
 
-// Room for so many floats of one thread's scratch memory, so far from the next thread's that nobody fetches lines which
-// another is writing: neither tiles, which ask for rows beyond the last of a panel, nor hardware prefetchers, which
-// stay within a page of 4 KiB. Measured on a Xeon, two threads: up to 1.7 times as fast with panels of 27 rows side by
-// side.
+// Room for so many floats of one thread's scratch memory, so far from the next thread's that tiles, which ask for rows
+// beyond the last of a panel, and hardware prefetchers, which go on for some lines, seldom fetch what another is
+// writing. Measured on a Xeon, two threads: up to 1.5 times as fast with panels of 27 rows, which had lain side by
+// side; elsewhere not measured.
 static inline index_t apart(index_t floats) { return floats ? round_up(floats + SOON * NR, 1024) : 0; }
 
 // What one block of A and one strip of B contribute to C: C(mc,nc) += A(mc,kc)·B(kc,nc).
@@ -146,9 +146,10 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   s.packed = true;
   const bool fetching = copying && (s.ways.far_b || s.ways.b_by_panels);
   const index_t group = s.ways.b_by_panels ? last - first : s.ways.groups || s.ways.far_b ? panels_in_group(s.kc) : 1;
-  // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and after how many steps
-  // one: a whole number of rounds. Some rows may be left out; with a round fewer, so that none is, measured on a Zen 1,
-  // 16x1000x1000 takes 1.8 times as long, 24x1000x1000 1.2 times, 64x3136x576 and 128x768x3072 1.0 to 1.07.
+  // Tiles of the first group that ask for rows of the next panel of B, how many rows each, and, if not in passes, after
+  // how many steps one: a whole number of rounds. Some rows may be left out; with a round fewer, so that none is,
+  // measured on a Zen 1, 16x1000x1000 takes 1.8 times as long, 24x1000x1000 1.2 times, 64x3136x576 and 128x768x3072 1.0
+  // to 1.07.
   const index_t asking = fetching ? min(group, last - first) - 1 : 0, share = asking ? ceil_div(s.kc, asking) : 0;
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, round_up(asking, round));
@@ -182,7 +183,7 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
       op.b_k = s.B.row_stride;
       op.b_copy = panel;
       // What comes next; in a panel that has been asked for, a few rows further on, from L2.
-      op.ahead = op.b + (asking ? 8 * op.b_k : nr);
+      op.ahead = op.b + (asking ? SOON * op.b_k : nr);
     }
     run_tile(table->at[(mr - 1) * NV + nv - 1], mr, nr, s.kc, op, s.alpha, s.beta, at(s.C, ir, jr));
   };

@@ -27,7 +27,7 @@ constexpr int REGISTERS = 16;
 constexpr bool avx2 = VL == 8;
 
 // A flag set of the compiler study: packing and tiles, and none that are there to ask for operands ahead of their use.
-// It compares what the compiler makes of the same loops, and has half to two thirds of the tiles to compile.
+// It compares what the compiler makes of the same loops, and has two fifths to two thirds of the tiles to compile.
 #if FB_STUDY
 constexpr bool study = true;
 #else

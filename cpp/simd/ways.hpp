@@ -108,9 +108,10 @@ static inline bool packs_rows_of_b(const Gemm& g) { return b_is_far(g) && g.B.ro
 // those that straddle two cache lines count twice. So B is copied into a single panel again and again, which all panels
 // of A, in L2 together, meet while it is there: the first tile copies, the others ask for the next columns, each for
 // some rows of it, for a core can have only so many lines on their way from L3. Measured on an Intel Xeon with 2 MiB of
-// L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.0
-// at 32 rows; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and 256x4096x4096, 0.93 to 0.99 with 512 rows.
-// With a short K it is runs along rows of C that count: then strips are 1.02 to 1.2 times as fast from 128 rows on.
+// L2, against rows in place: 1.2 to 1.25 times as fast at 64x3136x576, 128x768x3072, 127x1021x251 and 64x512x512, 1.05
+// to 1.15 with 25 to 32 rows of a B beyond L2; against strips of B in L2, 1.05 to 1.1 at 196x512x4608 and
+// 256x4096x4096, 0.93 to 0.99 with 512 rows. With a short K it is runs along rows of C that count: then strips are 1.02
+// to 1.2 times as fast from 128 rows on, 1.0 with 64.
 static inline bool b_by_panels(const Gemm& g) {
   if (g.M > 256 || (g.M > 64 && g.K <= 64)) return false;
   return asks_for_b && !avx2 && tuned_for_intel() && !g.of_square && !b_in_place(g) && g.B.col_stride == 1 &&
