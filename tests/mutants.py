@@ -219,7 +219,7 @@ MUTANTS = [
         "cpp/simd/pack.cpp",
         "at(B, 0, rest * NR), strip",
         "at(B, 0, 0 * rest * NR), strip",
-        "test_tuning.py",
+        "test_strategies.py",
         only_at="v3",
     ),
     Mutant(

@@ -74,8 +74,7 @@ static inline Gemm oriented(const Gemm& job) {
 }
 
 // Whether panels of B come from L2 later than tiles load them, which therefore ask for them, see tile.hpp: Intel's
-// cores with AVX-512. On a Xeon with an L1 and L2 as large, but two thirds as fast, nothing was gained; on AMD's cores
-// not measured.
+// cores with AVX-512. On an earlier Xeon with an L1 and L2 as large nothing was gained; on AMD's cores not measured.
 static inline bool panels_late() { return asks_for_panels && tuned_for_intel(); }
 
 // Whether A arrives late and should be asked for a panel ahead: from main memory, where it leaves no room in L3 for
