@@ -68,7 +68,7 @@ static index_t lanes() { return has_avx512() ? 16 : has_avx2() ? 8 : 4; }
 
 static bool has_only_avx2() { return has_avx2() && !has_avx512(); }
 
-// Intel's cores with AVX-512 are another matter where B comes from far, see simd/ways.hpp.
+// Intel's cores with AVX-512, whose L3 is far and whose stores cost little, are another matter, see simd/ways.hpp, too.
 static bool is_intel() {
   static const bool is = has_avx512() && tuned_for_intel();
   return is;
@@ -88,6 +88,7 @@ static index_t deep_edge(const Gemm& g) {
   const int contiguous = (g.A.row_stride == 1) + (g.B.col_stride == 1);
   if (has_only_avx2()) return far || contiguous == 2 ? 128 : 64;
   const Gemm turned = loading_rows(g);
+  // As asks_in_tiles() of kernels/deep.cpp has it.
   const bool asks = has_avx512() && rows_adjoin(turned, lanes()) && (!is_intel() || turned.N > lanes());
   if (far && asks) {
     const bool narrow = contiguous == 1 && std::min(g.M, g.N) <= 32 && std::max(g.M, g.N) <= 64 && g.M < g.N;
@@ -144,7 +145,7 @@ static bool columns_leave_l1(const Gemm& g, bool upright) {
 // Whether rows of B, which `microkernel` would read in place once for every panel of A, do not stay in L1: a panel of
 // 48 columns and the line more that each row touches, beside the panel of A; of rows a multiple of 512 bytes apart it
 // has half of the sets. Measured on a later Xeon with the rows of NumPy's arrays, which straddle lines, `blocked`
-// is 1.05 to 1.15 times as fast there from 64 rows of A on, with rows that do not 0.96 to 1.02; with fewer 0.9 to 1.0.
+// is 1.05 to 1.15 times as fast there from 64 rows of A on, with rows that do not 0.95 to 1.05; with fewer 0.9 to 1.0.
 static bool rows_leave_l1(const Gemm& g, bool upright) {
   const index_t along = upright ? g.N : g.M, across = upright ? g.M : g.N;
   const index_t row = upright ? g.B.row_stride : g.A.col_stride, share = row % 128 == 0 ? 2 : 1;
@@ -247,7 +248,7 @@ static bool copying_is_dear(const Gemm& job, bool upright) {
 // Of columns of A beside few rows of B, both contiguous: whether `microkernel` is the one for them, which reads both in
 // place and stores rows of C; `blocked` has to pack A or to scatter C. Measured on a Zen 4: 1.04 to 2.3 times as fast,
 // held to AVX2 1.02 to 3.2; with more steps, or a larger A, 0.5 to 1.1; where lanes run empty, 0.7 with more than 16
-// steps. On a Xeon with AVX-512, from 16 to 48 columns, 1.02 to 1.5 times as fast; with more steps or columns, or lanes
+// steps. On a Xeon with AVX-512, from 16 to 48 columns, 1.02 to 1.9 times as fast; with more steps or columns, or lanes
 // that run empty, 0.5 to 1.0.
 static bool tall_on_columns(const Gemm& job, bool upright) {
   if (!has_avx2()) return false;
@@ -306,13 +307,14 @@ constexpr index_t dots_edge = 64;
 static bool dots_of_avx2(const Gemm& g, index_t few, index_t many) {
   return few > few_rows && many <= dots_edge && g.K >= (few <= 16 ? 512 : 1024);
 }
+// From how many steps on `dot` is ahead on Intel's cores with AVX-512: measured on a Xeon, 1.0 to 3 times as fast up to
+// 8 rows, 0.9 to 1.4 with 9 and 10; with half as many steps 0.7 to 0.95, with more rows 0.5 to 1.0.
+static index_t dot_steps_of_intel(index_t few) {
+  return few <= 2 ? short_dot_steps : few <= 4 ? 32 : few <= 6 ? 64 : few <= few_rows ? 128 : 256;
+}
 // With AVX-512, measured on a Zen 4 against the better of `blocked`, which has to transpose B or leaves lanes empty,
 // and `microkernel`: up to 8 rows 1.0 to 3.1 times as fast, with fewer steps 0.5 to 0.8; more of them 1.0 to 1.9 times,
-// with half as many steps 0.8 to 1.0. On a Xeon 1.0 to 3 times as fast up to 8, 1.0 to 1.4 with 9 and 10; with half as
-// many steps 0.7 to 0.95, with more of them 0.5 to 1.0.
-static index_t dot_steps_of_intel(index_t few) {
-  return few <= 2 ? short_dot_steps : few <= 4 ? 32 : few <= 6 ? 64 : few <= few_rows ? 128 : few <= 10 ? 256 : 0;
-}
+// with half as many steps 0.8 to 1.0.
 static bool dots_of_avx512(const Gemm& g, index_t few, index_t many) {
   if (few > 0 && many > short_dot_elements / few) return false;
   if (is_intel()) return few <= 10 && g.K >= dot_steps_of_intel(few);

@@ -215,6 +215,13 @@ MUTANTS = [
         only_at="v3",
     ),
     Mutant(
+        "deep: the last turn of a thread's share is left out",
+        "cpp/kernels/deep.cpp",
+        "if (turn >= end) break;",
+        "if (turn >= end - 1) break;",
+        "test_strategies.py",
+    ),
+    Mutant(
         "far B by rows: the last panels are packed from the first columns",
         "cpp/simd/pack.cpp",
         "at(B, 0, rest * NR), strip",

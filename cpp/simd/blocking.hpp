@@ -73,7 +73,10 @@ static inline index_t b_floats(const Gemm& g, const Blocks& block) {
 // beyond the last of a panel, and hardware prefetchers, which go on for some lines, seldom fetch what another is
 // writing. Measured on a Xeon, two threads: up to 1.5 times as fast with panels of 27 rows, which had lain side by
 // side; elsewhere not measured.
-static inline index_t apart(index_t floats) { return floats ? round_up(floats + SOON * NR, 1024) : 0; }
+static inline index_t apart(index_t floats) {
+  constexpr index_t PAGE = 1024;  // 4 KiB
+  return floats ? round_up(floats + SOON * NR, PAGE) : 0;
+}
 
 // What one block of A and one strip of B contribute to C: C(mc,nc) += A(mc,kc)·B(kc,nc).
 struct StripProduct {
@@ -154,8 +157,8 @@ static inline void multiply_strip(StripProduct& s, index_t first, index_t last) 
   constexpr index_t round = steps_of(Source::next_b);
   const index_t every = max(round, round_up(asking, round));
   const bool direct = !s.a_block && s.A.col_stride != 1;
-  const Source panels = s.ways.panels_late ? Source::asking_packed : Source::packed;
-  const Source rows = s.ways.panels_late ? Source::asking_rows : Source::rows;
+  const Source panels = panels_late() ? Source::asking_packed : Source::packed;
+  const Source rows = panels_late() ? Source::asking_rows : Source::rows;
   const TileTable& near = tile_table(s.a_block ? panels : direct ? Source::direct : rows);
   const TileTable& far = s.ways.far_a && !direct ? tile_table(s.a_block ? Source::far_packed : Source::far_rows) : near;
   const TileTable& usual = s.ways.groups ? near : far;  // the first column of tiles fetches a group

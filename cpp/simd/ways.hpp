@@ -119,13 +119,12 @@ static inline bool b_by_panels(const Gemm& g) {
 
 // How the operands of a job are fetched. Decided for all of it, also where a thread takes rows or columns of its own.
 struct Ways {
-  bool b_in_place, b_into_l2, b_by_panels, panels_late, far_a, far_b, rows_of_b, groups;
+  bool b_in_place, b_into_l2, b_by_panels, far_a, far_b, rows_of_b, groups;
 };
 static inline Ways ways(const Gemm& g) {
   return {.b_in_place = b_in_place(g),
           .b_into_l2 = b_into_l2(g),
           .b_by_panels = b_by_panels(g),
-          .panels_late = panels_late(),
           .far_a = a_is_far(g),
           .far_b = b_is_far(g),
           .rows_of_b = packs_rows_of_b(g),
