@@ -7,7 +7,8 @@
 
 Each library runs in a process of its own; for each product they take turns, round by round, in rotating order. Every
 result is checked against float64 before it is timed. A ratio is ours / best peer in speed: above 1 we are faster. The
-operands are the same in every round, so they are as warm as the caches can hold them. Small products and batches are
+operands are the same in every round, so they are as warm as the caches can hold them, and lie in the same place of a
+page in every process. Small products and batches are
 calls from Python, in turn in one process, against NumPy and torch.
 """
 
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 
 from comparison import report
+from comparison.data import ALIGNED, NUMPYS
 from comparison.libraries import LIBRARIES, OURS
 from comparison.plan import Options, run
 from comparison.results import load, save
@@ -58,6 +60,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", type=choice(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
     parser.add_argument("--forced", action="store_true", help="with --shapes: hold ours, OpenBLAS and oneDNN to AVX2")
     parser.add_argument("--packed", action="store_true", help="with --shapes: ours with B packed beforehand")
+    parser.add_argument(
+        "--aligned",
+        action="store_const",
+        const=ALIGNED,
+        default=NUMPYS,
+        dest="offset",
+        help="operands start at a page; without it 16 bytes behind one, as NumPy's large arrays do",
+    )
     parser.add_argument("--quick", action="store_true", help="a few shapes of every group, in NN and TN")
     parser.add_argument("--seconds", type=float, default=0.2, help="per library and cell (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="at most, per cell (default: %(default)s)")
@@ -74,16 +84,20 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     if options.merge:
-        print(report.full([load(path) for path in options.merge]))
+        runs = [load(path) for path in options.merge]
+        if len({run.get("operands_behind_page") for run in runs}) > 1:
+            sys.exit(
+                "--merge: not merged, in some of these runs operands lie elsewhere (--aligned, or an earlier version)"
+            )
+        print(report.full(runs))
         return 0
     table = QUICK if options.quick else GROUPS
     groups = {name: table[name] for name in (options.groups or table)}
     if options.parsed:
         groups = {"forced" if options.forced else "packed" if options.packed else "shapes": options.parsed}
     layouts = options.layouts or (["NN", "TN"] if options.quick else list(LAYOUTS))
-    result = run(
-        Options(groups, layouts, options.threads, options.peers, options.seconds, options.rounds, not options.parsed)
-    )
+    measured = (options.peers, options.seconds, options.rounds, options.offset)
+    result = run(Options(groups, layouts, options.threads, *measured, not options.parsed))
     if options.json:
         save(result, options.json)
     return 0

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ if not BENCH.is_dir():
     pytest.skip("bench/ is not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCH))
 
+import peers  # noqa: E402
 from comparison import calls, data, figures, libraries, report, results, session, shapes, targets  # noqa: E402
 from comparison.shapes import Shape  # noqa: E402
 
@@ -235,6 +237,35 @@ def test_operands_are_the_same_every_time_and_fill_any_size():
     first, second = data.operands(big, "NN")[1], data.operands(big, "NN")[1]
     assert np.array_equal(first, second)
     assert abs(first.std() - 1) < 5 / math.sqrt(2 * data.POOL)
+
+
+@pytest.mark.parametrize("offset", [data.NUMPYS, data.ALIGNED])
+@pytest.mark.parametrize("shape", [Shape(3, 5, 7), Shape(300, 1000, 2000)], ids=str)
+def test_operands_lie_where_they_are_asked_for_whatever_was_allocated_before(shape, offset):
+    held = [np.empty(size, np.uint8) for size in (100, 5000)]
+    for array in (*data.operands(shape, "NT", offset), data.placed(shape.M, shape.N, offset)):
+        assert array.ctypes.data % data.PAGE == offset
+        assert array.flags.c_contiguous
+    assert all(
+        np.array_equal(x, y) for x, y in zip(*(data.operands(shape, "NT", place) for place in (0, 48)), strict=True)
+    )
+    del held
+
+
+def test_a_large_array_of_numpys_lies_where_operands_do_by_default():
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another malloc")
+    assert np.empty(64 << 20, np.uint8).ctypes.data % data.PAGE == data.NUMPYS  # beyond any threshold of malloc's heap
+
+
+def test_runs_whose_operands_lie_elsewhere_are_not_merged(tmp_path, monkeypatch):
+    files = []
+    for name, place in (("before", {}), ("now", {"operands_behind_page": 16})):
+        files.append(tmp_path / f"{name}.json")
+        results.save(run_of(cell([1.0], {"a": [1.0]}), **place), files[-1])
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--merge", *map(str, files)])
+    with pytest.raises(SystemExit, match="lie elsewhere"):
+        peers.main()
 
 
 def test_environment_drops_what_slows_a_peer_and_says_the_count_to_all(monkeypatch):

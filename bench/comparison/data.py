@@ -11,6 +11,10 @@ from .shapes import Shape
 SEED = 20260
 POOL = (1 << 22) + 15  # values drawn once per process and repeated; odd, so that rows of a power of two do not repeat
 UNIT_ROUNDOFF = 2.0**-24
+PAGE = 4096
+# Bytes behind a page boundary at which every operand starts, in every process. Left to malloc it hangs on what a
+# process did before, and whether rows of B straddle cache lines is worth up to 10 % to some libraries.
+NUMPYS, ALIGNED = 16, 0  # NumPy's arrays from 128 KiB on lie 16 bytes behind a page: glibc's header for mapped memory
 
 
 @functools.lru_cache(maxsize=1)
@@ -29,11 +33,19 @@ def _fill(array: np.ndarray, offset: int) -> np.ndarray:
     return array
 
 
-def operands(shape: Shape, layout: str) -> tuple[np.ndarray, np.ndarray]:
+def placed(rows: int, columns: int, offset: int) -> np.ndarray:
+    """A matrix in C order that starts `offset` bytes behind a page boundary."""
+    size = 4 * rows * columns
+    block = np.empty(size + PAGE + offset, np.uint8)
+    start = -block.ctypes.data % PAGE + offset
+    return block[start : start + size].view(np.float32).reshape(rows, columns)
+
+
+def operands(shape: Shape, layout: str, offset: int = NUMPYS) -> tuple[np.ndarray, np.ndarray]:
     """A and B as they lie in memory: a transposed operand is stored transposed, both in C order."""
     M, N, K = shape
-    A = np.empty((M, K) if layout[0] == "N" else (K, M), np.float32)
-    B = np.empty((K, N) if layout[1] == "N" else (N, K), np.float32)
+    A = placed(*((M, K) if layout[0] == "N" else (K, M)), offset)
+    B = placed(*((K, N) if layout[1] == "N" else (N, K)), offset)
     return _fill(A, 0), _fill(B, POOL // 2)
 
 

@@ -22,13 +22,15 @@ class Options(NamedTuple):
     peers: list[str]
     seconds: float
     rounds: int
+    offset: int  # of every operand behind a page boundary, in bytes
     calls: bool = True  # measure what a call costs, too
 
 
 def run(options: Options) -> Result:
     """Measure everything asked for, printing each cell as it comes and the whole table at the end."""
     started = time.perf_counter()
-    result = results.new()
+    # Without this field, as in earlier runs, it was left to malloc, process by process.
+    result = {**results.new(), "operands_behind_page": options.offset}
     kinds = {
         name: "calls" if name in IN_ONE_PROCESS else "forced" if name == "forced" else "raw" for name in options.groups
     }
@@ -71,7 +73,8 @@ def _libraries(options: Options, groups: dict[str, list[Shape]], threads: int, f
         for group, shapes in groups.items():
             for shape in shapes:
                 for layout in options.layouts:
-                    cell = team.cell(shape, layout, options.seconds, options.rounds, packed=group == "packed")
+                    packed = group == "packed"
+                    cell = team.cell(shape, layout, options.seconds, options.rounds, options.offset, packed)
                     _add(result, {"group": group, **cell}, names)
         result["idle_shares"][label] = team.idle_shares()
         if busy := {name: round(share, 3) for name, share in team.idle_shares().items() if share > 0.01}:

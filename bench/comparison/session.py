@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .data import Reference
+from .data import NUMPYS, Reference
 from .figures import Cell
 from .libraries import OURS, REPEAT_LIBRARY
 from .shapes import Shape
@@ -205,10 +205,12 @@ class Team:
         """CPU time burnt between turns, as a share of the time between turns."""
         return {name: w.idle_cpu / w.idle_seconds if w.idle_seconds else 0.0 for name, w in self.workers.items()}
 
-    def cell(self, shape: Shape, layout: str, seconds: float, rounds: int, packed: bool = False) -> Cell:
+    def cell(
+        self, shape: Shape, layout: str, seconds: float, rounds: int, offset: int = NUMPYS, packed: bool = False
+    ) -> Cell:
         """Check every library on one product, then time them round by round, each in turn."""
         bystanders = Bystanders([worker.process.pid for worker in self.workers.values()])
-        calls, warm, errors, slowest = self._checked(shape, layout, packed)
+        calls, warm, errors, slowest = self._checked(shape, layout, offset, packed)
         # Everybody gets the same number of rounds: as many as the slowest can do in its time.
         count = max(3, min(rounds, int(seconds / slowest))) if calls else 0
         cell: Cell = {
@@ -230,7 +232,7 @@ class Team:
         return cell
 
     def _checked(
-        self, shape: Shape, layout: str, packed: bool
+        self, shape: Shape, layout: str, offset: int, packed: bool
     ) -> tuple[dict[str, int], dict[str, int], dict[str, str], float]:
         """Calls per round and calls before it, of every library whose result is right; what is wrong with others."""
         reference = Reference(shape, layout)
@@ -240,7 +242,7 @@ class Team:
         slowest = 0.0
         for name, worker in self.workers.items():
             try:
-                first = worker.ask("shape", **shape._asdict(), layout=layout, packed=packed)
+                first = worker.ask("shape", **shape._asdict(), layout=layout, offset=offset, packed=packed)
             except WorkerError as error:
                 errors[name] = str(error)
                 continue

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from . import calls
-from .data import operands, sample
+from .data import operands, placed, sample
 from .libraries import LIBRARIES, Call, Missing, Repeated
 from .shapes import Shape
 
@@ -49,12 +49,13 @@ class Worker:
         library = self.library
         return {"version": library.version, "threads": library.threads, "kernel": library.kernel}
 
-    def shape(self, M: int, N: int, K: int, layout: str, packed: bool = False) -> dict[str, object]:
+    def shape(self, M: int, N: int, K: int, layout: str, offset: int, packed: bool = False) -> dict[str, object]:
         """Bind a product and run it once on a C of NaN: returns what the driver checks."""
         shape = Shape(M, N, K)
         self.arrays = None  # the last shape's memory goes before the next is taken
-        A, B = operands(shape, layout)
-        C = np.full((M, N), np.nan, np.float32)
+        A, B = operands(shape, layout, offset)
+        C = placed(M, N, offset)
+        C.fill(np.nan)
         self.arrays = A, B, C
         bind = self.library.bind_packed if packed and self.library.bind_packed else self.library.bind
         self.call = bind(shape, layout, A, B, C)
