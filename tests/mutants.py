@@ -308,8 +308,8 @@ MUTANTS = [
     Mutant(
         "block size follows the thread count",
         "cpp/simd/blocking.hpp",
-        "const index_t KC = equal_part(g.K, kc_max(), 1);",
-        "const index_t KC = equal_part(g.K, kc_max() / g.threads, 1);",
+        "const index_t KC = equal_part(g.K, kc_most(g), 1);",
+        "const index_t KC = equal_part(g.K, kc_most(g) / g.threads, 1);",
         "test_strategies.py::test_bits_do_not_depend_on_threads_or_time",
     ),
     Mutant(
