@@ -243,14 +243,14 @@ static void run(const Gemm& job) {
     multiply_piece(g, rows, chunk * steps, first, min(columns, g.N - first), soon,
                    partial + sums + a_copy + thread * scratch, partial + chunk * g.M * g.N);
   };
-  const index_t outer = by_columns ? groups : chunks, inner = by_columns ? chunks : groups;
-  const auto multiply_in_turn = [&](index_t o, index_t i, index_t thread) {
-    by_columns ? multiply(i, o, thread) : multiply(o, i, thread);
+  const index_t runs = by_columns ? groups : chunks, pieces = by_columns ? chunks : groups;
+  const auto multiply_in_turn = [&](index_t run, index_t piece, index_t thread) {
+    by_columns ? multiply(piece, run, thread) : multiply(run, piece, thread);
   };
   if (g.threads == 1) {
     for (index_t chunk = 0; copy_a && chunk < chunks; ++chunk) copy_chunk(chunk);
-    for (index_t o = 0; o < outer; ++o)
-      for (index_t i = 0; i < inner; ++i) multiply_in_turn(o, i, 0);
+    for (index_t run = 0; run < runs; ++run)
+      for (index_t piece = 0; piece < pieces; ++piece) multiply_in_turn(run, piece, 0);
   } else {
 #pragma omp parallel num_threads(g.threads)
     {
@@ -259,7 +259,7 @@ static void run(const Gemm& job) {
       for (index_t chunk = 0; chunk < (copy_a ? chunks : 0); ++chunk) copy_chunk(chunk);
 #pragma omp for schedule(static) nowait
       for (index_t piece = 0; piece < chunks * groups; ++piece)
-        multiply_in_turn(piece / inner, piece % inner, omp_get_thread_num());
+        multiply_in_turn(piece / pieces, piece % pieces, omp_get_thread_num());
     }
   }
   add_up(g, chunks, partial);
