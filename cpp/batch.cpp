@@ -7,6 +7,7 @@
 #include <cfenv>
 
 #include "core.hpp"
+#include "cpu.hpp"
 #include "small_products.hpp"
 #include "team.hpp"
 
@@ -24,6 +25,22 @@ Gemm item(const Batch& batch, index_t i) {
   return job;
 }
 
+// Whether a batch is too large for the cache of a core, so that each product finds its operands far away.
+bool is_far(const Batch& batch) {
+  const Gemm& g = batch.first;
+  const index_t floats = g.M * g.K + g.K * g.N + g.M * g.N;
+  return floats > cache_sizes().l2 / static_cast<index_t>(sizeof(float)) / batch.count;
+}
+
+// The operands of the product after `job`: those that are not shared and lie right behind the job's own.
+Upcoming after(const Batch& batch, const Gemm& job) {
+  const auto run = [](const float* data, index_t step, index_t floats) -> Upcoming::Run {
+    return {data + step, step == floats ? floats : 0};
+  };
+  return {{run(job.A.data, batch.a_step, job.M * job.K), run(job.B.data, batch.b_step, job.K * job.N),
+           run(job.C.data, batch.c_step, job.M * job.N)}};
+}
+
 Status run_item(const Algorithm* algorithm, const Batch& batch, const Gemm& job) {
   return batch.always ? frugalblas_run_always(algorithm, &job) : frugalblas_run(algorithm, &job);
 }
@@ -34,7 +51,10 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
   int raised = 0;
   job.raised = &raised;
   Status status = Status::done;
+  const bool far = threads == 1 && is_far(batch);
   for (index_t i = 0; i < batch.count && status == Status::done; ++i) {
+    const Upcoming next = far && i + 1 < batch.count ? after(batch, job) : Upcoming{};
+    job.upcoming = far ? &next : nullptr;
     status = run_item(algorithm, batch, job);
     job.A.data += batch.a_step;
     job.B.data += batch.b_step;
@@ -49,6 +69,7 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
+  const bool far = is_far(batch);
   {
     Team team(threads, &raised);
 #pragma omp parallel num_threads(threads)
@@ -59,6 +80,9 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
         if (status.load(std::memory_order_relaxed) != Status::done) continue;
         Gemm job = item(batch, i);
         job.threads = 1;
+        const bool goes_on = far && i + 1 < batch.count && (i + 1) % turn != 0;  // else with another thread, perhaps
+        const Upcoming next = goes_on ? after(batch, job) : Upcoming{};
+        job.upcoming = goes_on ? &next : nullptr;
         const Status ended = run_item(algorithm, batch, job);
         if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
       }

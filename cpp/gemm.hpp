@@ -19,6 +19,14 @@ struct Matrix {
   index_t row_stride, col_stride;
 };
 
+// Memory that will be wanted after a job, for a rung to ask for meanwhile: up to three runs of floats.
+struct Upcoming {
+  struct Run {
+    const float* data;
+    index_t floats;
+  } runs[3];
+};
+
 // C = alpha * A·B + beta * C, with A (M,K), B (K,N), C (M,N).
 // Checked before any kernel sees it, so kernels may rely on every line below.
 struct Gemm {
@@ -32,7 +40,8 @@ struct Gemm {
   int* raised = nullptr;
   // C is part of a larger, square product, whose bits it must have: K is cut as it is there, whatever C's own shape.
   bool of_square = false;
-  class Team* team = nullptr;  // of its threads, for each of them to join; nullptr without one
+  class Team* team = nullptr;          // of its threads, for each of them to join; nullptr without one
+  const Upcoming* upcoming = nullptr;  // the next product of a batch; nullptr: nothing is known of one
 };
 
 // The same job as transpose(C) = transpose(B)·transpose(A): only names change, nothing moves.
@@ -48,7 +57,8 @@ static inline Gemm transpose(const Gemm& g) {
           .threads = g.threads,
           .raised = g.raised,
           .of_square = g.of_square,
-          .team = g.team};
+          .team = g.team,
+          .upcoming = g.upcoming};
 }
 
 // The tiles a rung cuts a job into; zero where it has no such level.

@@ -24,6 +24,7 @@ constexpr index_t diagonal_block = 256;
 Gemm part(const Gemm& g, index_t row, index_t rows, index_t column, index_t columns) {
   Gemm p = g;
   p.of_square = true;
+  p.upcoming = nullptr;  // its parts would ask for it again and again
   p.M = rows;
   p.N = columns;
   p.A.data += row * g.A.row_stride;

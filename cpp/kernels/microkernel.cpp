@@ -6,6 +6,7 @@
 // Still wasted, on large matrices: each step of k reads B from another row, another page, and once the columns of B no
 // longer fit the cache they are fetched again for every MR rows of C. `blocked` copies them into cache-sized panels.
 #include "../algorithm.hpp"
+#include "../cpu.hpp"
 #include "../simd/pack.hpp"
 #include "../team.hpp"
 #include "../workspace.hpp"
@@ -21,6 +22,30 @@ static index_t width(index_t rows) { return avx2 && rows > MR && rows <= height(
 // Whether elements of A are read down its columns, and no tile ends within a register.
 static bool by_columns(const Gemm& g) { return !study && g.A.row_stride == 1 && g.A.col_stride != 1 && g.N % VL == 0; }
 
+// Whether tiles ask for the next product of a batch meanwhile. On an Intel core with AVX-512, whose hardware
+// prefetchers do not: measured on a Xeon, stacks of 48^3 and 96^3 from L3 1.08 to 1.12 times as fast. On AMD's cores
+// not measured.
+static bool asks_for_upcoming(const Gemm& g) {
+  return VL == LINE && !study && g.upcoming && g.threads == 1 && g.K >= NV && tuned_for_intel();
+}
+
+// Which part of it the next tile asks for.
+struct Asked {
+  int run = 0;
+  index_t floats = 0;  // of this run
+
+  // Has a tile of NV registers ask for as many lines as it has steps, at most. False if there is nothing left to ask.
+  bool set_up(TileOperands& op, const Gemm& g) {
+    while (run < 3 && floats >= g.upcoming->runs[run].floats) ++run, floats = 0;
+    if (run == 3) return false;
+    op.ahead = g.upcoming->runs[run].data + floats;
+    op.ahead_k = NR;
+    op.every = min(g.K / NV, ceil_div(g.upcoming->runs[run].floats - floats, NR));
+    floats += op.every * NR;
+    return true;
+  }
+};
+
 // Tiles first..last-1, numbered down the columns of C, so that neighbours share the columns of B they read.
 static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
   const bool columns = by_columns(g);
@@ -28,6 +53,8 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
   // One for all tiles: setting up a new one each time is 30 cycles, of the some 400 of a tile with K = 32.
   TileOperands op = {nullptr, g.A.row_stride, g.A.col_stride, nullptr, g.B.row_stride};
   index_t tile = 0;
+  const bool asks = asks_for_upcoming(g);
+  Asked asked;
   for (index_t j = 0; j < g.N;) {
     const index_t nv = next_part(ceil_div(g.N - j, VL), width(g.M));
     const int nr = static_cast<int>(min(nv * VL, g.N - j));
@@ -40,7 +67,9 @@ static inline void multiply_tiles(const Gemm& g, index_t first, index_t last) {
       const int mr = static_cast<int>(next_part(g.M - i, rows));
       if (tile >= first && tile < last) {
         op.a = at(g.A, i, 0).data;
-        run_tile(table.at[(mr - 1) * NV + nv - 1], mr, nr, g.K, op, g.alpha, g.beta, at(g.C, i, j));
+        const bool asking = asks && nv == NV && nr == NR && asked.set_up(op, g);
+        const TileTable& now = asking ? tile_table(Source::fetching_l2) : table;
+        run_tile(now.at[(mr - 1) * NV + nv - 1], mr, nr, g.K, op, g.alpha, g.beta, at(g.C, i, j));
       }
       i += mr;
     }
