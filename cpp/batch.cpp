@@ -2,9 +2,13 @@
 //
 // A batch is spread over threads by whole products where there are enough of them; otherwise each product gets the team
 // to itself. The rung follows from the shape of one product, so its bits are those of a call of its own either way.
+#include <omp.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
+#include <memory>
+#include <new>
 
 #include "core.hpp"
 #include "cpu.hpp"
@@ -64,7 +68,16 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
   return status;
 }
 
+// How many products of its share a thread has taken, or others have who are done with theirs.
+struct alignas(64) Share {
+  std::atomic<index_t> taken{0};
+};
+
+// Each thread computes a share of the batch, the same in every call: what its L2 still holds of it need not come from
+// another's. Whoever is done helps the others.
 Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int threads) {
+  const std::unique_ptr<Share[]> shares(new (std::nothrow) Share[static_cast<std::size_t>(threads)]);
+  if (!shares) return run_one_by_one(algorithm, batch, 1);
   int raised = 0;
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
@@ -75,16 +88,24 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
 #pragma omp parallel num_threads(threads)
     {
       const TeamThread team_thread(&team);
-#pragma omp for schedule(dynamic, turn)
-      for (index_t i = 0; i < batch.count; ++i) {
-        if (status.load(std::memory_order_relaxed) != Status::done) continue;
-        Gemm job = item(batch, i);
-        job.threads = 1;
-        const bool goes_on = far && i + 1 < batch.count && (i + 1) % turn != 0;  // else with another thread, perhaps
-        const Upcoming next = goes_on ? after(batch, job) : Upcoming{};
-        job.upcoming = goes_on ? &next : nullptr;
-        const Status ended = run_item(algorithm, batch, job);
-        if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
+      const int thread = omp_get_thread_num();
+      for (int n = 0; n < threads; ++n) {
+        const index_t owner = (thread + n) % threads;
+        const index_t begin = batch.count * owner / threads, end = batch.count * (owner + 1) / threads;
+        while (status.load(std::memory_order_relaxed) == Status::done) {
+          const index_t first = begin + shares[owner].taken.fetch_add(turn, std::memory_order_relaxed);
+          if (first >= end) break;
+          const index_t last = std::min(end, first + turn);
+          for (index_t i = first; i < last; ++i) {
+            Gemm job = item(batch, i);
+            job.threads = 1;
+            const bool goes_on = far && i + 1 < (n == 0 ? end : last);
+            const Upcoming next = goes_on ? after(batch, job) : Upcoming{};
+            job.upcoming = goes_on ? &next : nullptr;
+            const Status ended = run_item(algorithm, batch, job);
+            if (ended != Status::done) status.store(ended, std::memory_order_relaxed);
+          }
+        }
       }
     }
   }
