@@ -8,7 +8,7 @@
 Each library runs in a process of its own; for each product they take turns, round by round, in rotating order. Every
 result is checked against float64 before it is timed. A ratio is ours / best peer in speed: above 1 we are faster. The
 operands are the same in every round, so they are as warm as the caches can hold them, and lie in the same place of a
-page in every process. Small products and batches are
+page in every process, but for those of small products and batches. Small products and batches are
 calls from Python, in turn in one process, against NumPy and torch.
 """
 
@@ -23,7 +23,7 @@ from comparison import report
 from comparison.data import ALIGNED, NUMPYS
 from comparison.libraries import LIBRARIES, OURS
 from comparison.plan import Options, run
-from comparison.results import load, save
+from comparison.results import load_runs, save
 from comparison.shapes import GROUPS, LAYOUTS, QUICK, parse
 
 
@@ -66,7 +66,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         const=ALIGNED,
         default=NUMPYS,
         dest="offset",
-        help="operands start at a page; without it 16 bytes behind one, as NumPy's large arrays do",
+        help="operands start at a page, not 16 bytes behind one as NumPy's large arrays do; not of small and batches",
     )
     parser.add_argument("--quick", action="store_true", help="a few shapes of every group, in NN and TN")
     parser.add_argument("--seconds", type=float, default=0.2, help="per library and cell (default: %(default)s)")
@@ -84,11 +84,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     if options.merge:
-        runs = [load(path) for path in options.merge]
-        if len({run.get("operands_behind_page") for run in runs}) > 1:
-            sys.exit(
-                "--merge: not merged, in some of these runs operands lie elsewhere (--aligned, or an earlier version)"
-            )
+        try:
+            runs = load_runs(options.merge)
+        except ValueError as error:
+            sys.exit(f"--merge: {error}")
         print(report.full(runs))
         return 0
     table = QUICK if options.quick else GROUPS

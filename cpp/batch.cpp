@@ -29,11 +29,11 @@ Gemm item(const Batch& batch, index_t i) {
   return job;
 }
 
-// Whether a batch is too large for the cache of a core, so that each product finds its operands far away.
-bool is_far(const Batch& batch) {
+// Whether a thread's share of a batch is too large for its L2, so that each product finds its operands far away.
+bool is_far(const Batch& batch, index_t threads) {
   const Gemm& g = batch.first;
-  const index_t floats = g.M * g.K + g.K * g.N + g.M * g.N;
-  return floats > cache_sizes().l2 / static_cast<index_t>(sizeof(float)) / batch.count;
+  const index_t own = (batch.a_step ? g.M * g.K : 0) + (batch.b_step ? g.K * g.N : 0) + g.M * g.N;
+  return batch.count > 1 && own > cache_sizes().l2 / static_cast<index_t>(sizeof(float)) * threads / batch.count;
 }
 
 // The operands of the product after `job`: those that are not shared and lie right behind the job's own.
@@ -55,10 +55,11 @@ Status run_one_by_one(const Algorithm* algorithm, const Batch& batch, int thread
   int raised = 0;
   job.raised = &raised;
   Status status = Status::done;
-  const bool far = threads == 1 && is_far(batch);
+  const bool far = threads == 1 && is_far(batch, 1);
   for (index_t i = 0; i < batch.count && status == Status::done; ++i) {
-    const Upcoming next = far && i + 1 < batch.count ? after(batch, job) : Upcoming{};
-    job.upcoming = far ? &next : nullptr;
+    const bool goes_on = far && i + 1 < batch.count;
+    const Upcoming next = goes_on ? after(batch, job) : Upcoming{};
+    job.upcoming = goes_on ? &next : nullptr;
     status = run_item(algorithm, batch, job);
     job.A.data += batch.a_step;
     job.B.data += batch.b_step;
@@ -82,7 +83,7 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
   std::atomic<Status> status{Status::done};
   // Neighbours often share an operand, so a thread takes several in a row; eight turns each even out a slow core.
   const index_t turn = std::max<index_t>(1, batch.count / (8 * threads));
-  const bool far = is_far(batch);
+  const bool far = is_far(batch, threads);
   {
     Team team(threads, &raised);
 #pragma omp parallel num_threads(threads)
@@ -92,11 +93,12 @@ Status run_side_by_side(const Algorithm* algorithm, const Batch& batch, int thre
       for (int n = 0; n < threads; ++n) {
         const index_t owner = (thread + n) % threads;
         const index_t begin = batch.count * owner / threads, end = batch.count * (owner + 1) / threads;
-        while (status.load(std::memory_order_relaxed) == Status::done) {
+        const auto all_well = [&] { return status.load(std::memory_order_relaxed) == Status::done; };
+        while (all_well()) {
           const index_t first = begin + shares[owner].taken.fetch_add(turn, std::memory_order_relaxed);
           if (first >= end) break;
           const index_t last = std::min(end, first + turn);
-          for (index_t i = first; i < last; ++i) {
+          for (index_t i = first; i < last && all_well(); ++i) {
             Gemm job = item(batch, i);
             job.threads = 1;
             const bool goes_on = far && i + 1 < (n == 0 ? end : last);

@@ -102,8 +102,8 @@ FB_EXPORT void frugalblas_free_packed_operand(const fb::Packed* packed);
 FB_EXPORT void frugalblas_unpack(const fb::Packed* packed, float* B);  // B (K,N) in C order
 // The threads out of job->threads that are worth it with a packed B.
 FB_EXPORT int frugalblas_packed_threads(const fb::Gemm* job);
-// The product with a packed B; job->B is not read. The same bits as rung `blocked` of that variant, for any number of
-// threads. Anything but `done` leaves C as it was.
+// The product with a packed B; job->B is not read. The same bits for any number of threads, and as rung `blocked` of
+// that variant where that cuts K into the same parts (docs/drop_in.md). Anything but `done` leaves C as it was.
 FB_EXPORT fb::Status frugalblas_run_packed(const fb::Packed* packed, const fb::Gemm* job);
 
 // What was set for the process, else OMP_NUM_THREADS, else usable CPUs.

@@ -90,8 +90,8 @@ static void store_sums(int mr, index_t nr, const float* sums, index_t sums_row, 
 
 // ---- the layout ----
 
-// K is cut as `blocked` cuts it where it copies strips of B, which depends on K and the caches alone: the number of
-// rows is not known yet.
+// K is cut as `blocked` cuts it where it copies strips of B, which but for few columns depends on K and the caches
+// alone: the number of rows is not known yet.
 static index_t part_of_k(index_t K, index_t N) {
   Gemm job{};
   job.M = MR, job.N = N, job.K = K;

@@ -71,7 +71,7 @@ def machine_lines(runs: list[Result]) -> list[str]:
         "\nOperands lay where each process's malloc put them, which makes up to 10 % of difference to libraries that "
         "care whether rows straddle cache lines."
         if place is None
-        else f"\nAll operands began {place} bytes behind a page boundary, in every process."
+        else f"\nOperands began {place} bytes behind a page boundary in every process, but for *small* and *batches*."
     )
     if missing := {name: why for run in runs for name, why in run["missing"].items()}:
         lines.append("\nMissing: " + "; ".join(f"{name}: {why}" for name, why in missing.items()) + ".")
@@ -204,7 +204,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    PAGE.write_text(page([results.load(file) for file in files]), encoding="utf-8")
+    PAGE.write_text(page(results.load_runs(files)), encoding="utf-8")
     return 0
 
 

@@ -180,8 +180,8 @@ MUTANTS = [
     Mutant(
         "wrong row remainder",
         "cpp/kernels/microkernel.cpp",
-        "table.at[(mr - 1) * NV",
-        "table.at[(mr - 1 - (mr > 1 && i + mr == g.M)) * NV",
+        "now.at[(mr - 1) * NV",
+        "now.at[(mr - 1 - (mr > 1 && i + mr == g.M)) * NV",
         "test_strategies.py",
     ),
     Mutant(
@@ -304,6 +304,13 @@ MUTANTS = [
         "if (overlaps || tail == VL)\n      store(",
         "if (overlaps || tail <= VL)\n      store(",
         "test_strategies.py",
+    ),
+    Mutant(
+        "batch: the last product of a thread's share is left out",
+        "cpp/batch.cpp",
+        "end = batch.count * (owner + 1) / threads;",
+        "end = batch.count * (owner + 1) / threads - (owner + 1 < threads);",
+        "test_matmul.py",
     ),
     Mutant(
         "block size follows the thread count",

@@ -195,8 +195,9 @@ def test_a_batch_has_the_bits_of_single_products_for_any_threads(shape):
     count, M, K, N = shape
     A, B = normal(count, M, K), normal(count, K, N)
     singles = np.stack([matmul(a, b) for a, b in zip(A, B, strict=True)])
-    for threads in (None, 1, 2, 3, 7):
-        np.testing.assert_array_equal(matmul(A, B, threads=threads), singles)
+    for threads in (None, 1, 2, 3, 7):  # out: no memory that an earlier result has left right values in
+        out = np.full((count, M, N), np.nan, np.float32)
+        np.testing.assert_array_equal(matmul(A, B, threads=threads, out=out), singles)
     np.testing.assert_array_equal(matmul(A[0], B), np.stack([matmul(A[0], b) for b in B]))
     np.testing.assert_array_equal(matmul(A, B[0], threads=3), np.stack([matmul(a, B[0]) for a in A]))
     twice = matmul(A, B, out=np.full((2, count, M, N), np.nan, np.float32))

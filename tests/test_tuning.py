@@ -25,13 +25,13 @@ PRODUCTS = """
     rng = np.random.default_rng(0)
     # (M,N,K): few rows and many columns, the large operand past L2 too; edges of tiles, panels and strips; borders at
     # 16, 32 and 256 rows; several parts of K; squares; a small C and a long K; flat; rows of B 4 KiB apart; few rows of
-    # a B beyond half of L3, tiny C; a long K beyond half of an L3 of 32 MiB.
+    # a B beyond half of L3, tiny C; a long K beyond half of an L3 of 32 MiB; few columns and a long K.
     shapes = [
         (16, 1024, 512), (16, 1024 + 48, 1600), (25, 501, 100), (32, 1100, 1000), (33, 1100, 1000), (64, 700, 577),
         (127, 1021, 251), (130, 261, 900), (64, 3136, 576), (256, 520, 800), (257, 520, 130), (96, 96, 96),
         (300, 310, 800), (32, 32, 4100), (4, 4, 5000), (3, 40, 6000), (40, 3, 6000), (2, 1000, 1000), (1000, 5, 700),
         (8, 1500, 900), (8, 64, 5000), (16, 3072, 900), (12, 1100, 1000), (2, 3, 1500), (1, 1, 40_000), (4, 100, 30),
-        (48, 32, 60_000),
+        (48, 32, 60_000), (400, 96, 3300), (80, 16, 40_000), (1, 700, 9000),
     ]
     for n, (M, N, K) in enumerate(shapes):
         beta, order = (0, 0.5)[n % 2], "CF"[n // 2 % 2]
@@ -52,6 +52,13 @@ PRODUCTS = """
         A = rng.standard_normal((k, n), dtype=np.float32)
         for X in (A, A.T):
             assert frugalblas.matmul(X.T, X).tobytes() == frugalblas.matmul(X.T, X, threads=2).tobytes(), (n, k)
+    for n in (48, 96):  # stacks beyond L2
+        A, B = (rng.standard_normal((130, n, n), dtype=np.float32) for _ in "AB")
+        for X in (A, A.swapaxes(1, 2)):
+            for threads in (1, 3):
+                C = frugalblas.matmul(X, B, out=np.full((130, n, n), np.nan, np.float32), threads=threads)
+                for c, x, b in zip(C, X, B):
+                    assert c.tobytes() == frugalblas.sgemm(x, b, threads=1).tobytes(), n
     print(frugalblas.info()["cpu"]["tuning"])
 """
 

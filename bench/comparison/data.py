@@ -14,7 +14,7 @@ UNIT_ROUNDOFF = 2.0**-24
 PAGE = 4096
 # Bytes behind a page boundary at which every operand starts, in every process. Left to malloc it hangs on what a
 # process did before, and whether rows of B straddle cache lines is worth up to 10 % to some libraries.
-NUMPYS, ALIGNED = 16, 0  # NumPy's arrays from 128 KiB on lie 16 bytes behind a page: glibc's header for mapped memory
+NUMPYS, ALIGNED = 16, 0  # NumPy's large arrays lie 16 bytes behind a page: glibc's header for mapped memory
 
 
 @functools.lru_cache(maxsize=1)

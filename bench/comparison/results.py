@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def save(result: Result, path: Path) -> None:
     cells = ",\n".join(json.dumps(_rounded(cell), separators=(",", ":")) for cell in result["cells"])
     head = json.dumps(_rounded(rest), indent=1)[:-2]
     path.write_text(f'{head},\n "cells": [\n{cells}\n]}}\n', encoding="utf-8")
+
+
+def load_runs(paths: Iterable[Path]) -> list[Result]:
+    """Runs to be merged; ValueError if their operands lay in different places."""
+    runs = [load(path) for path in paths]
+    if len({run.get("operands_behind_page") for run in runs}) > 1:
+        raise ValueError("not merged: in some of these runs operands lie elsewhere (--aligned, or an earlier version)")
+    return runs
 
 
 def load(path: Path) -> Result:

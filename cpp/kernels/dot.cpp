@@ -81,10 +81,11 @@ static inline vec load_last(const float* p, index_t n, Indices<lane...>) {
 }
 
 // mr x nr dot products of length kc; row i of a starts at a + i*a_row, column j of b at b + j*b_column. `alone`: all of
-// C. `asks`: columns of b ask for what they will want `soon` steps on, their last ones for the next nr columns.
+// C. `asks`: columns of b ask for what they will want `soon` steps on; what follows their last step is `after` behind
+// their first one.
 template <int mr, int nr, bool alone, bool asks>
 static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, index_t b_column, float* c,
-                     index_t c_row, index_t soon) {
+                     index_t c_row, index_t soon, index_t after) {
   if (kc < VL) return short_dots(mr, nr, kc, a, a_row, b, b_column, c, c_row);
   constexpr int turns = alone ? sums_in_turn(mr * nr) : 1, fours = (mr * nr + 3) / 4;
   vec acc[turns][4 * fours] = {};
@@ -114,7 +115,7 @@ static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, 
       for (int turn = 0; turn < turns; ++turn) add(acc[turn], [&](const float* p) { return load(p + k + turn * VL); });
   };
   if (asks) add_steps(kc - soon);
-  ahead = nr * b_column + soon - kc;
+  ahead = after + soon - kc;
   add_steps(kc);
   if constexpr (turns > 1)
     for (; k + VL <= kc; k += VL) add(acc[0], [&](const float* p) { return load(p + k); });
@@ -135,7 +136,8 @@ static void dot_tile(index_t kc, const float* a, index_t a_row, const float* b, 
     for (int j = 0; j < nr; ++j) c[i * c_row + j] = sums[i * nr + j];
 }  // c (mr,nr)
 
-using DotFunction = void (*)(index_t kc, const float*, index_t, const float*, index_t, float*, index_t, index_t soon);
+using DotFunction = void (*)(index_t kc, const float*, index_t, const float*, index_t, float*, index_t, index_t soon,
+                             index_t after);
 struct DotTable {
   DotFunction at[DOT_MR * DOT_NR];
 };
@@ -176,7 +178,8 @@ static void copy_rows(const ConstMatrix& m, index_t count, index_t k0, index_t k
 static Gemm flat_job(const Gemm& job) { return job.M <= job.N ? job : transpose(job); }  // few rows, many columns
 
 // How many steps ahead columns of B in place ask for what they will want: on an Intel core with AVX-512, as in
-// skinny.cpp, from L2 and from beyond; 0 for not at all. With 192 from main memory it is 1.2 to 1.35 times as slow,
+// skinny.cpp, from L2 and from beyond; 0 for not at all: from L1, or where so many rows meet a
+// column that they find it there. With 192 from main memory it is 1.2 to 1.35 times as slow,
 // with 256 to 512 there is no difference.
 constexpr index_t FAR = 384, NEAR = 128;
 static index_t steps_ahead(const Gemm& g) {
@@ -199,9 +202,9 @@ static index_t group_columns(const Gemm& g, bool by_columns) {
 static Blocks blocks(const Gemm& g) { return {DOT_MR, columns_of(DOT_MR), 0, chunk_steps(g), 0}; }
 
 // Sums of the chunk of K that begins at pc, columns first..first+count-1: partial (M,N). `rows` are those of A,
-// contiguous; soon: steps that columns of B ask ahead, or 0.
+// contiguous; soon: steps that columns of B ask ahead, or 0; by_columns: the next chunk of the same columns comes next.
 static void multiply_piece(const Gemm& g, const ConstMatrix& rows, index_t pc, index_t first, index_t count,
-                           index_t soon, float* scratch, float* partial) {
+                           index_t soon, bool by_columns, float* scratch, float* partial) {
   const index_t steps = chunk_steps(g), kc = min(steps, g.K - pc);
   ConstMatrix columns = {g.B.data + first * g.B.col_stride, g.B.col_stride, g.B.row_stride};  // as rows
   if (columns.col_stride == 1) {
@@ -217,8 +220,10 @@ static void multiply_piece(const Gemm& g, const ConstMatrix& rows, index_t pc, i
     const index_t columns_at_once = columns_of(static_cast<int>(mr));
     for (index_t j = 0; j < count; j += columns_at_once) {
       const index_t nr = min(columns_at_once, count - j);
+      const bool goes_on = by_columns && pc + kc < g.K;
+      const index_t after = goes_on ? kc : nr * columns.row_stride - (by_columns ? pc : 0);
       table.at[(mr - 1) * DOT_NR + nr - 1](kc, at(rows, i, pc).data, rows.row_stride, at(columns, j, 0).data,
-                                           columns.row_stride, partial + i * g.N + first + j, g.N, soon);
+                                           columns.row_stride, partial + i * g.N + first + j, g.N, soon, after);
     }
   }
 }
@@ -240,7 +245,7 @@ static void run(const Gemm& job) {
   };
   const auto multiply = [&](index_t chunk, index_t group, index_t thread) {
     const index_t first = group * columns;
-    multiply_piece(g, rows, chunk * steps, first, min(columns, g.N - first), soon,
+    multiply_piece(g, rows, chunk * steps, first, min(columns, g.N - first), soon, by_columns,
                    partial + sums + a_copy + thread * scratch, partial + chunk * g.M * g.N);
   };
   const index_t runs = by_columns ? groups : chunks, pieces = by_columns ? chunks : groups;

@@ -57,9 +57,11 @@ static bool by_sums(const Gemm& g) { return avx2 || g.M <= FEW; }
 // An Intel core with AVX-512 does not get all that L3 and main memory have to give by its hardware prefetchers, so each
 // row of B asks for what it will want so many columns on. Measured on a Xeon by reading alone, GB/s from main memory
 // and from L3: 8 rows at a time 15 and 27, 4 of them that ask for 2 KiB ahead 19 and 30. The product is 1.05 to 1.15
-// times as fast from main memory, 1.01 to 1.1 from L3, 1.1 to 1.2 from L2, where two lines ahead of 4 and more steps
-// are enough. L2 is that of the core which reads these columns. On AMD's cores not measured.
-static bool asks_soon() { return VL == 16 && tuned_for_intel(); }
+// times as fast from main memory, 1.01 to 1.1 from L3, 1.1 to 1.2 from L2, where 96 columns ahead are enough. It is L2
+// of the core which reads these columns, so the depth follows the thread count, but not the bits: every sum is one
+// chain over k. On AMD's cores not measured.
+constexpr bool may_ask_soon = VL == 16;
+static bool asks_soon() { return may_ask_soon && tuned_for_intel(); }
 static bool beyond_l2(const Gemm& g) { return g.N / g.threads > cache_sizes().l2 / index_t{sizeof(float)} / g.K; }
 static index_t columns_ahead(const Gemm& g) { return beyond_l2(g) ? 512 : 96; }
 constexpr int FAR_DEPTH = 4;
@@ -130,7 +132,7 @@ __attribute__((always_inline)) static inline void add_rows(index_t count, const 
     }
   };
   if (asks == Asks::soon) add_columns(count - ahead.columns, ahead.columns);
-  add_columns(count, depth * B.row_stride + ahead.columns - count);  // the beginning of the rows that come next
+  add_columns(count, depth * B.row_stride + min(ahead.columns - count, 0));  // the beginning of the rows that come next
   const int rest = static_cast<int>(count - j);
   if (rest == 0) return;
   vec sum[mr];
@@ -257,7 +259,7 @@ static void run(const Gemm& job) {
   const auto multiply_columns = [&](index_t first, index_t last, index_t thread) {
     if (!sums) return multiply_tiles(g, block.KC, first, last);
     const MultiplyRun multiply =
-        asks_soon() ? multiply_run_for < VL == 16 > (pass_for(g)) : multiply_run_for<false>(pass_for(g));
+        asks_soon() ? multiply_run_for<may_ask_soon>(pass_for(g)) : multiply_run_for<false>(pass_for(g));
     for (index_t j = first; j < last; j += run)
       multiply(g, j, min(run, last - j), all_sums + thread * for_thread, sums_row, columns_ahead(g));
   };

@@ -76,7 +76,7 @@ static inline Blocks cache_blocks(const Gemm& g) {
 // Scratch memory of a job: floats of a packed block of A, and of a packed strip of B.
 static inline index_t a_floats(const Gemm& g, const Blocks& block) { return packs_a(g) ? block.MC * block.KC : 0; }
 static inline index_t b_floats(const Gemm& g, const Blocks& block) {
-  return b_in_place(g) ? 0 : block.KC * (b_by_panels(g) ? NR : round_up(block.NC, VL));
+  return b_in_place(g) ? 0 : block.KC * (b_by_panels(g) ? NR : round_up(min(block.NC, g.N), VL));
 }
 
 // Room for so many floats of one thread's scratch memory, so far from the next thread's that tiles, which ask for rows

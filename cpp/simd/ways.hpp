@@ -1,6 +1,7 @@
 // ways.hpp: how `blocked` and `openmp` fetch the operands of a job: in place or by way of packed panels, and what they
 // ask for ahead. It follows from the shape, the strides and the CPU; where it is a matter of copies alone, from the
-// number of threads too, but never where it decides about the parts of K (b_in_place, b_by_panels), and so about bits.
+// number of threads too, but never where it decides about the parts of K (b_in_place, b_by_panels, and packs_a of a job
+// that is neither), and so about bits.
 #pragma once
 #include <cstdint>
 
