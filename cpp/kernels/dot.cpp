@@ -177,10 +177,9 @@ static void copy_rows(const ConstMatrix& m, index_t count, index_t k0, index_t k
 
 static Gemm flat_job(const Gemm& job) { return job.M <= job.N ? job : transpose(job); }  // few rows, many columns
 
-// How many steps ahead columns of B in place ask for what they will want: on an Intel core with AVX-512, as in
-// skinny.cpp, from L2 and from beyond; 0 for not at all: from L1, or where so many rows meet a
-// column that they find it there. With 192 from main memory it is 1.2 to 1.35 times as slow,
-// with 256 to 512 there is no difference.
+// How many steps ahead columns of B in place ask for what they will want, on an Intel core with AVX-512, as in
+// skinny.cpp: from beyond L2, and from L2; 0 for not at all, where B stays in L1 or so many rows meet a column that
+// they find it near. With 192 from main memory it is 1.2 to 1.35 times as slow, with 256 to 512 there is no difference.
 constexpr index_t FAR = 384, NEAR = 128;
 static index_t steps_ahead(const Gemm& g) {
   const auto b_beyond = [&](index_t cache) { return g.N > cache / index_t{sizeof(float)} / g.K; };

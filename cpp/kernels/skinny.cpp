@@ -93,8 +93,7 @@ static Blocks blocks(const Gemm& job) {
 
 enum class Asks { nothing, next_rows, soon };
 
-// What of B is asked for, with Asks::next_rows: so many rows, so far apart; with Asks::soon: what is so many columns
-// on.
+// What of B is asked for. Asks::next_rows: so many rows, so far apart; Asks::soon: what is so many columns on.
 struct Ahead {
   const float* row;
   index_t rows, stride;
