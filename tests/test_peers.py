@@ -219,6 +219,15 @@ def test_quick_is_a_part_of_the_groups():
         assert len(set(few)) == len(few), f"{name} has a shape twice"
 
 
+def test_random_products_are_the_same_in_every_run_and_of_every_kind():
+    found = shapes.GROUPS["random"]
+    assert found == shapes.drawn(60) != shapes.drawn(60, seed=1)
+    assert all(2e4 <= shape.flops <= 6e8 and min(shape) >= 1 and max(shape) <= 3000 for shape in found)
+    for side in range(3):  # each of the three is the smallest, and the largest, of some
+        assert any(shape[side] == min(shape) for shape in found)
+        assert any(shape[side] == max(shape) for shape in found)
+
+
 @pytest.mark.parametrize("layout", shapes.LAYOUTS)
 def test_the_check_accepts_a_right_result_and_refuses_wrong_ones(layout):
     shape = Shape(150, 140, 130)

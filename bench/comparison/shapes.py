@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import random
 from typing import NamedTuple
 
 LAYOUTS = ("NN", "NT", "TN", "TT")
@@ -50,6 +52,16 @@ def _cubes(*sides: int) -> list[Shape]:
     return [Shape(n, n, n) for n in sides]
 
 
+def drawn(count: int, seed: int = 20260) -> list[Shape]:
+    """Products that nobody chose: each side log-uniform from 1 to 3000, from 2e4 flops to 6e8."""
+    source, found = random.Random(seed), list[Shape]()
+    while len(found) < count:
+        shape = Shape(*(round(math.exp(source.uniform(0, math.log(3000)))) for _ in range(3)))
+        if 2e4 <= shape.flops <= 6e8 and shape not in found:
+            found.append(shape)
+    return found
+
+
 THIN = (1, 2, 4, 16, 64)
 WIDE = (512, 2048, 4096, 8192)
 
@@ -86,6 +98,7 @@ GROUPS: dict[str, list[Shape]] = {
         Shape(997, 997, 61),
     ],
 }
+GROUPS["random"] = drawn(60)
 GROUPS["forced"] = _cubes(256, 512, 1024, 2048) + TRANSFORMER[:3] + CONVOLUTION[1:4] + _cubes(251, 509, 1021)
 
 # Products as Python programs call them: NumPy and torch in one process with ours.
@@ -107,6 +120,7 @@ QUICK: dict[str, list[Shape]] = {
     "deep": [Shape(32, 32, 32768), Shape(4, 4, 65536)],
     "layers": [Shape(128, 768, 3072), Shape(64, 3136, 576)],
     "odd": [*_cubes(127, 509), Shape(127, 1021, 251)],
+    "random": drawn(6),
     "forced": [*_cubes(512, 1024), Shape(128, 768, 3072)],
     "small": _cubes(1, 4, 16, 32, 64, 96),
     "batches": _cubes(16, 48, 96),
