@@ -8,8 +8,8 @@
 Each library runs in a process of its own; for each product they take turns, round by round, in rotating order. Every
 result is checked against float64 before it is timed. A ratio is ours / best peer in speed: above 1 we are faster. The
 operands are the same in every round, so they are as warm as the caches can hold them, and lie in the same place of a
-page in every process, but for those of small products and batches. Small products and batches are
-calls from Python, in turn in one process, against NumPy and torch.
+page in every process. Small products and batches are calls from Python, in turn in one process, on arrays as NumPy
+allocates them, against NumPy and torch.
 """
 
 from __future__ import annotations

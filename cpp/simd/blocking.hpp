@@ -26,9 +26,9 @@ static inline index_t strip_floats(const Gemm& g) {
 }
 // Steps in a part of K. With one or two columns of tiles a panel of A is read once or twice only, and it counts for
 // more that its rows are long streams, at least for an Intel core with AVX-512: measured on a Xeon, as long as half of
-// L2 holds B, 1.1 to 1.5 times as fast with up to 16 columns, 1.02 to 1.13 with 48; twice as long, 1.02 to 1.06 with 64
-// to 96. On AMD's cores, where tiles ask for rows of the next panel, not measured. Not where rows are not much more
-// than columns, nor parts of a square, whose transpose should have the same bits.
+// L2 holds B, 1.1 to 1.5 times as fast with up to 16 columns, 1.0 to 1.15 with 17 to 48; twice as long, 1.0 to 1.08
+// with 61 to 96. On AMD's cores, where tiles ask for rows of the next panel, not measured. Not where rows are not much
+// more than columns, nor parts of a square, whose transpose should have the same bits.
 static inline index_t kc_most(const Gemm& g) {
   const bool narrow = panels_late() && !g.of_square && g.N <= 2 * NR && g.M >= 4 * g.N && !packs_a(g);
   return !narrow ? kc_max() : g.N > NR ? 2 * kc_max() : max(kc_max(), strip_floats(g) / round_up(g.N, VL));
